@@ -60,7 +60,7 @@ def pushed(canvas: Canvas, shift_mm: float) -> Canvas:
 def paint_brain(canvas: Canvas, patient: Patient, shift_mm: float) -> Spaces:
     """Paint all within the skull, and return the fluid spaces."""
     cavity = np.minimum(canvas.depth, canvas.floor)
-    within = canvas.inside(cavity.copy())
+    within = canvas.inside(cavity)
     canvas.paint(within, tissues.CSF)
     brain = pushed(canvas, shift_mm)
     subarachnoid = _paint_cortex(brain, patient, cavity)
@@ -92,7 +92,7 @@ def _paint_cortex(canvas: Canvas, patient: Patient, cavity: Field) -> Field:
     hind = canvas.inside(_tentorium(canvas))
     half *= 1 - 0.85 * hind
     fluid = canvas.sheet(fold, half)
-    np.maximum(fluid, 1 - canvas.inside(under.copy()), out=fluid)
+    np.maximum(fluid, 1 - canvas.inside(under), out=fluid)
     grey = np.float32(tissues.GREY_MATTER) + 0.8 * canvas.coarse
     canvas.paint(canvas.inside(under + 0.3), grey)
     ribbon = fold + np.clip((under - 9) * np.float32(0.6), 0.0, 20.0)
@@ -102,11 +102,8 @@ def _paint_cortex(canvas: Canvas, patient: Patient, cavity: Field) -> Field:
     white *= 1 - hind
     canvas.paint(white, np.float32(tissues.WHITE_MATTER) + 0.8 * canvas.coarse)
     if hind.any():
-        folia = np.float32(tissues.CEREBELLUM) + 1.6 * canvas.fine
-        canvas.paint(hind * canvas.inside(under.copy()), folia)
-        thin = canvas.sheet(canvas.fine * np.float32(1.3), 0.12) * hind
-        thin *= canvas.inside(14 - under)
-        np.maximum(fluid, 0.5 * thin, out=fluid)
+        folia = np.float32(tissues.CEREBELLUM) + 1.8 * np.minimum(canvas.fine, 1.0)
+        canvas.paint(hind * canvas.inside(under), folia)
     return fluid
 
 
@@ -157,7 +154,8 @@ def _add_fissures(canvas: Canvas, patient: Patient, fluid: Field) -> None:
         cover = near.sheet(curved, wide * np.clip(bounds, 0.0, 1.0) * 1.2)
         slanted = (near.z + 7 - 0.45 * (near.y + 15)) * np.float32(0.91) + 1.2 * near.folds
         bounds = np.minimum(32 - np.abs(near.y - 4), (x - 35) * 2) * np.float32(0.2)
-        np.maximum(cover, near.sheet(slanted, wide * np.clip(bounds, 0.0, 1.0) * 1.2), out=cover)
+        half = wide * np.clip(bounds, 0.0, 1.0) * 1.2
+        np.maximum(cover, near.sheet(slanted, half, level=True), out=cover)
         part = fluid[window]
         np.maximum(part, cover, out=part)
 
@@ -241,12 +239,12 @@ def _paint_dura(canvas: Canvas, cavity: Field) -> None:
         reach = strip.inside(ring * 30) * ((strip.z > -4) | (strip.y < -40))
         thick = 0.4 + 0.35 * np.clip(strip.y * np.float32(1 / 60), 0.0, 1.0)
         cover = strip.sheet(strip.x + 0.25 * strip.coarse, thick) * reach
-        cover *= strip.inside(cavity[:, span[1]].copy())
+        cover *= strip.inside(cavity[:, span[1]])
         strip.paint(cover, tissues.DURA)
     below = _tentorium(canvas)
     if float(below.max()) > -3:
         notch = np.sqrt(np.square(canvas.x / 19) + np.square((canvas.y - 10) / 22)) - 1
-        cover = canvas.sheet(below, 0.7) * (canvas.y > 14)
+        cover = canvas.sheet(below, 0.7, level=True) * (canvas.y > 14)
         cover *= canvas.inside(notch * 20)
         cover *= canvas.inside(cavity - 0.5)
         canvas.paint(cover, tissues.DURA)

@@ -30,6 +30,11 @@ class Grid:
     across_mm: NDArray[np.float64]
     shape: tuple[int, int]
 
+    @property
+    def depth_step_mm(self) -> float:
+        """The distance between two depths."""
+        return float(np.linalg.norm(self.origins_mm[1] - self.origins_mm[0]))
+
     def coordinates(self, axis: int) -> Field:
         """Return the samples' coordinates along one axis of the head's frame."""
         rows, columns = self.shape
@@ -122,9 +127,12 @@ class Canvas:
         share += np.float32(0.5)
         return np.clip(share, 0.0, 1.0, out=share)
 
-    def sheet(self, distance_mm: Field, half_mm: Field | float) -> Field:
-        """Return the share of a sample in a sheet that may be thinner than a sample."""
-        edge = np.float32(self.edge_mm)
+    def sheet(self, distance_mm: Field, half_mm: Field | float, *, level: bool = False) -> Field:
+        """Return the share of a sample in a sheet that may be thinner than a sample.
+
+        A sheet that is nearly level fades over the distance of the depths, too.
+        """
+        edge = np.float32(max(self.edge_mm, self.grid.depth_step_mm if level else 0.0))
         away = np.abs(distance_mm)
         upper = np.minimum(away + edge / 2, half_mm)
         lower = np.maximum(away - edge / 2, np.negative(half_mm))

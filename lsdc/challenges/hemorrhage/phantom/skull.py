@@ -23,7 +23,7 @@ def paint_head(canvas: Canvas, patient: Patient) -> None:
 
 
 def _paint_soft_tissue(canvas: Canvas, outer: Field) -> None:
-    canvas.paint(canvas.inside(canvas.skin.copy()), tissues.SKIN)
+    canvas.paint(canvas.inside(canvas.skin), tissues.SKIN)
     canvas.paint(canvas.inside(canvas.skin - 1.8), tissues.FAT)
     # Temporal muscles beside the skull; below the base, muscles fill most of the neck and face.
     beside = np.square((canvas.y + 22) * np.float32(1 / 38))
@@ -39,8 +39,8 @@ def _paint_soft_tissue(canvas: Canvas, outer: Field) -> None:
 
 
 def _paint_shell(canvas: Canvas, outer: Field, thickness: Field) -> None:
-    cover = canvas.inside(outer.copy())
-    cover *= 1 - canvas.inside(canvas.depth.copy())
+    cover = canvas.inside(outer)
+    cover *= 1 - canvas.inside(canvas.depth)
     if float(canvas.floor.min()) < 0:
         cover *= canvas.inside(canvas.floor + _SHELL_BELOW_FLOOR_MM)
     # Spongy bone between two compact layers.
@@ -67,8 +67,8 @@ def _paint_base(canvas: Canvas, outer: Field) -> None:
     thick = 4.5 + 17 * pyramid + 10 * clivus
     thick -= 1.8 * (y < -28)
     cover = canvas.inside(canvas.floor + thick)
-    cover *= 1 - canvas.inside(canvas.floor.copy())
-    cover *= canvas.inside(outer.copy())
+    cover *= 1 - canvas.inside(canvas.floor)
+    cover *= canvas.inside(outer)
     hu = np.float32(tissues.BASE_BONE) + 260 * canvas.fine + 350 * pyramid
     canvas.paint(cover, hu)
     for side in SIDES:
@@ -115,7 +115,7 @@ def _paint_bones(canvas: Canvas, side: float) -> None:
         near = canvas.window(middle, reach)  # type: ignore[arg-type]
         if near is not None:
             depth = near.tube(first, last, radii)
-            near.paint(near.inside(depth.copy()), tissues.COMPACT_BONE)
+            near.paint(near.inside(depth), tissues.COMPACT_BONE)
             near.paint(near.inside(depth - 2.2), tissues.SPONGY_BONE)
 
 
@@ -135,13 +135,13 @@ def _paint_orbit(canvas: Canvas, side: float) -> None:
         return
     cone = near.tube((33.0 * side, -74.0, -36.0), (13.0 * side, -30.0, -33.0), (17.0, 5.0))
     near.paint(near.inside(cone + 2.2) * (near.y > -82), tissues.BASE_BONE)
-    near.paint(near.inside(cone.copy()), tissues.FAT)
+    near.paint(near.inside(cone), tissues.FAT)
     apex = (15.0 * side, -34.0, -33.0)
     for away in ((11.0, 0.0), (-11.0, 0.0), (0.0, 10.0), (0.0, -10.0), (0.0, 0.0)):
         start = (centre[0] + away[0], -66.0, centre[2] + away[1])
         near.paint(near.inside(near.tube(start, apex, (1.9, 1.6))), tissues.MUSCLE)
     globe = near.ellipsoid((32.0 * side, -75.0, -36.0), (12.0, 12.5, 12.0))
-    near.paint(near.inside(globe.copy()), tissues.SCLERA)
+    near.paint(near.inside(globe), tissues.SCLERA)
     near.paint(near.inside(globe - 1.4), tissues.VITREOUS)
     lens = near.ellipsoid((32.0 * side, -83.0, -36.0), (4.5, 2.2, 4.5))
     near.paint(near.inside(lens), tissues.LENS)
@@ -153,16 +153,20 @@ def _paint_nose(canvas: Canvas) -> None:
     if near is None:
         return
     x, y, z = np.abs(near.x), near.y, near.z
-    box = np.minimum(np.minimum(12.0 - x, 28 - np.abs(y + 54)), 12 - np.abs(z + 36))
-    near.paint(near.inside(box + 1.5), tissues.BASE_BONE)
-    cells = near.inside(3 * (np.abs(near.fine) - 0.4)) * near.inside(box)
+    # Wider at the back than in front, and nowhere quite straight.
+    width = 10.5 + 0.14 * (y + 54) + 1.2 * near.folds
+    ethmoid = np.minimum(np.minimum(width - x, 28 - np.abs(y + 54)), 12 - np.abs(z + 36))
+    near.paint(near.inside(ethmoid + 1.5), tissues.BASE_BONE)
+    cells = near.inside(3 * (np.abs(near.fine) - 0.4)) * near.inside(ethmoid)
     near.paint(cells, tissues.AIR)
-    box = np.minimum(np.minimum(13.0 - x, 32 - np.abs(y + 52)), 17 - np.abs(z + 64))
-    near.paint(near.inside(box + 1.5), tissues.BASE_BONE)
-    near.paint(near.inside(box.copy()), tissues.AIR)
-    turbinates = near.inside(4.0 - np.abs(x - 8) + 2 * near.fine) * near.inside(box - 2)
-    near.paint(turbinates * (y > -72), tissues.MUSCLE)
-    near.paint(near.sheet(near.x, 1.0) * near.inside(box), 300.0)
+    long = 1 - np.square((y + 54) / 34)
+    cavity = np.minimum((3.0 + width) * long - x, 17 - np.abs(z + 64) + near.folds)
+    near.paint(near.inside(cavity + 1.5), tissues.BASE_BONE)
+    near.paint(near.inside(cavity), tissues.AIR)
+    turbinates = near.inside(4.0 - np.abs(x - 8) + 3 * near.folds) * near.inside(cavity - 1.5)
+    near.paint(turbinates * (y > -74), tissues.MUSCLE)
+    septum = near.sheet(near.x + 1.5 * near.coarse, 1.0) * near.inside(cavity)
+    near.paint(septum, 300.0)
 
 
 def _paint_neck(canvas: Canvas) -> None:
