@@ -73,7 +73,9 @@ def _epidural(canvas: Canvas, bleed: Bleed) -> Field:
     thick, length, height = bleed.size_mm
     x, y, z = bleed.centre_mm
     away = np.square(canvas.x - np.float32(x)) + np.square(canvas.y - np.float32(y))
-    away *= np.float32(1 / length**2)
+    # Along the skull, not into the depth.
+    away -= np.square(canvas.depth)
+    away = np.maximum(away, 0.0) * np.float32(1 / length**2)
     away += np.square((canvas.z - np.float32(z)) * np.float32(1 / height))
     lens = np.float32(thick) * (1 - away) - canvas.depth
     lens *= np.float32(0.9)
@@ -113,7 +115,7 @@ def _near(brain: Canvas, bleed: Bleed) -> Field:
     total += np.square((brain.z - bleed.centre_mm[2]) * np.float32(1 / bleed.size_mm[2]))
     np.sqrt(total, out=total)
     total += 0.12 * brain.coarse
-    return np.clip((1.0 - total) * np.float32(3.0), 0.0, 1.0)
+    return np.asarray(np.clip((1.0 - total) * np.float32(3.0), 0.0, 1.0))
 
 
 def _pooled(brain: Canvas, bleed: Bleed) -> Field:

@@ -130,7 +130,7 @@ def _epidural(grade: Grade, rng: np.random.Generator) -> Bleed:
     # The direction from the brain's middle: 0 to the side, negative to the front.
     angle = np.deg2rad(azimuth)
     centre = _on_skull(side, angle, height)
-    thick = 14.0 * size
+    thick = 12.5 * size
     return Bleed(
         Label.EPIDURAL, grade, place, side, centre, (thick, 27 * size**0.5, 22 * size**0.5),
         _hu(grade, rng), -side * 0.25 * thick,

@@ -74,7 +74,8 @@ def paint_brain(canvas: Canvas, patient: Patient, shift_mm: float) -> Spaces:
     spaces.ventricles *= within
     canvas.paint(spaces.subarachnoid, tissues.CSF)
     canvas.paint(spaces.ventricles, tissues.CSF)
-    _paint_dura(canvas, cavity)
+    _paint_falx(canvas, cavity)
+    _paint_tentorium(canvas, cavity)
     _paint_vessels(canvas, patient, cavity)
     _paint_calcifications(brain, patient)
     return spaces
@@ -109,8 +110,8 @@ def _paint_cortex(canvas: Canvas, patient: Patient, cavity: Field) -> Field:
 
 def _tentorium(canvas: Canvas) -> Field:
     """Return the depth below the tentorium, mm, negative above it and in front of it."""
-    below = 0.0 - 0.36 * np.abs(canvas.x) - 0.10 * (canvas.y - 20) - canvas.z
-    return np.asarray(np.minimum(below * np.float32(0.95), canvas.y - 12))
+    below = 4.0 - 0.48 * np.abs(canvas.x) - 0.14 * (canvas.y - 20) - canvas.z
+    return np.asarray(np.minimum(below * np.float32(0.89), canvas.y - 12))
 
 
 def _paint_deep_nuclei(canvas: Canvas) -> None:
@@ -229,8 +230,7 @@ def _paint_hindbrain(canvas: Canvas, spaces: Spaces) -> None:
             part *= 1 - cover
 
 
-def _paint_dura(canvas: Canvas, cavity: Field) -> None:
-    """Paint the falx and the tentorium."""
+def _paint_falx(canvas: Canvas, cavity: Field) -> None:
     rows, _ = canvas.grid.shape
     span = canvas.grid.window((0.0, 0.0, float(canvas.z.mean())), 6.0)
     if span is not None:
@@ -241,10 +241,13 @@ def _paint_dura(canvas: Canvas, cavity: Field) -> None:
         cover = strip.sheet(strip.x + 0.25 * strip.coarse, thick) * reach
         cover *= strip.inside(cavity[:, span[1]])
         strip.paint(cover, tissues.DURA)
+
+
+def _paint_tentorium(canvas: Canvas, cavity: Field) -> None:
     below = _tentorium(canvas)
     if float(below.max()) > -3:
         notch = np.sqrt(np.square(canvas.x / 19) + np.square((canvas.y - 10) / 22)) - 1
-        cover = canvas.sheet(below, 0.7, level=True) * (canvas.y > 14)
+        cover = canvas.sheet(below, 0.45, level=True) * (canvas.y > 14)
         cover *= canvas.inside(notch * 20)
         cover *= canvas.inside(cavity - 0.5)
         canvas.paint(cover, tissues.DURA)

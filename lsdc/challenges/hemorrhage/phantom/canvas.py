@@ -5,6 +5,7 @@ ordinary size; the origin is the middle of the brain.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Grid:
         down = np.arange(rows) * self.down_mm[axis]
         across = np.arange(columns) * self.across_mm[axis]
         plane = (down[:, None] + across)[:, :, None] + self.origins_mm[:, axis]
-        return plane.astype(np.float32)
+        return np.asarray(plane, dtype=np.float32)
 
     def part(self, rows: slice, columns: slice) -> "Grid":
         """Return a rectangle of the grid."""
@@ -64,22 +65,35 @@ class Grid:
 
     def window(self, centre_mm: Point, reach_mm: float) -> tuple[slice, slice] | None:
         """Return the rows and columns within a reach of a point, or None if it is elsewhere."""
-        middle = self.origins_mm.mean(axis=0)
-        offset = np.asarray(centre_mm) - middle
-        normal = np.cross(self.across_mm, self.down_mm)
-        normal /= np.linalg.norm(normal)
-        ends = (self.origins_mm[[0, -1]] - middle) @ normal
-        if abs(offset @ normal) > reach_mm + float(np.abs(ends).max()):
+        offset = np.asarray(centre_mm) - self._middle_mm
+        if abs(offset @ self._normal) > reach_mm + self._half_thickness_mm:
             return None
         spans = []
-        for step, count in zip((self.down_mm, self.across_mm), self.shape, strict=True):
-            length = float(np.linalg.norm(step))
+        for (step, length), count in zip(self._steps, self.shape, strict=True):
             place, reach = float(offset @ step) / length**2, reach_mm / length + 1.5
             start, stop = max(0, int(place - reach)), min(count, int(place + reach) + 1)
             if start >= stop:
                 return None
             spans.append(slice(start, stop))
         return spans[0], spans[1]
+
+    # A slice is asked for some eighty windows.
+    @cached_property
+    def _middle_mm(self) -> NDArray[np.float64]:
+        return np.asarray(self.origins_mm.mean(axis=0))
+
+    @cached_property
+    def _normal(self) -> NDArray[np.float64]:
+        normal = np.cross(self.across_mm, self.down_mm)
+        return np.asarray(normal / np.linalg.norm(normal))
+
+    @cached_property
+    def _half_thickness_mm(self) -> float:
+        return float(np.abs((self.origins_mm[[0, -1]] - self._middle_mm) @ self._normal).max())
+
+    @cached_property
+    def _steps(self) -> list[tuple[NDArray[np.float64], float]]:
+        return [(step, float(np.linalg.norm(step))) for step in (self.down_mm, self.across_mm)]
 
 
 @dataclass
@@ -152,7 +166,7 @@ class Canvas:
         np.sqrt(total, out=total)
         np.subtract(1, total, out=total)
         total *= np.float32(min(half_mm))
-        return total
+        return np.asarray(total)
 
     def tube(self, start_mm: Point, end_mm: Point, radii_mm: tuple[float, float]) -> Field:
         """Return the samples' depth in a tube with round ends and two radii, mm."""
@@ -172,4 +186,4 @@ class Canvas:
         along *= np.float32(radii_mm[1] - radii_mm[0])
         along += np.float32(radii_mm[0])
         along -= np.sqrt(away, out=away)
-        return along
+        return np.asarray(along)

@@ -29,7 +29,9 @@ def write_image(
             setattr(dataset, keyword, value)
         dataset.add_new("PixelData", "OW", pixels)
         dataset.file_meta = _file_meta(record, image)
-        dataset.save_as(folder / f"{image.image_id}.dcm", enforce_file_format=True)
+        # Enforcing the format would overwrite the file meta's own id of the instance.
+        dataset.preamble = b"\0" * 128
+        dataset.save_as(folder / f"{image.image_id}.dcm")
 
 
 def _elements(record: StudyRecord, image: PlannedImage) -> dict[str, object]:
@@ -66,6 +68,8 @@ def _elements(record: StudyRecord, image: PlannedImage) -> dict[str, object]:
 
 def _file_meta(record: StudyRecord, image: PlannedImage) -> FileMetaDataset:
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # pydicom sets it
+    meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = CTImageStorage
     # As in the competition, another id than the image's.
     digest = hashlib.sha256(f"{record.study_id}/{image.image_id}".encode()).digest()[:16]

@@ -96,7 +96,7 @@ def thickness_mm(patient: Patient, x: Field, y: Field, z: Field, coarse: Field) 
     temple = wide / (wide + long + _SMALL) * np.clip((30.0 - z) * np.float32(1 / 45), 0.0, 1.0)
     thickness = 7.6 - 3.2 * temple + 0.5 * coarse
     inion = np.square(x * np.float32(1 / 13)) + np.square((z + 8) * np.float32(1 / 13))
-    thickness += 4.0 * np.exp(-inion) * (y > 0)
+    thickness += 4.0 * np.square(np.clip(1 - inion * np.float32(0.4), 0.0, 1.0)) * (y > 0)
     return np.asarray(thickness * np.float32(patient.skull))
 
 

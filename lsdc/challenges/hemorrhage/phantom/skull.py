@@ -30,7 +30,7 @@ def _paint_soft_tissue(canvas: Canvas, outer: Field) -> None:
     beside += np.square((canvas.z + 15) * np.float32(1 / 48))
     muscle = canvas.inside(6.0 * (1 - beside) + 2 + np.minimum(outer, 0))
     muscle *= np.abs(canvas.x) > 30
-    deep = np.clip(-canvas.floor * np.float32(1 / 6), 0.0, 1.0) * (outer < 4)
+    deep = np.clip((-26 - canvas.z) * np.float32(1 / 10), 0.0, 1.0) * (outer < 4)
     deep *= np.clip(0.5 + 1.1 * canvas.folds + 0.5 * canvas.fine, 0.0, 1.0)
     deep *= canvas.inside(canvas.skin - 6.0)
     np.maximum(muscle, deep, out=muscle)

@@ -10,7 +10,7 @@ from lsdc.challenges.hemorrhage.phantom.patient import VERTEX_MM
 
 Array = NDArray[np.float64]
 SUBSLICES = 4
-_BEYOND_VERTEX_MM = (13.0, 24.0)
+_BEYOND_VERTEX_MM = (9.0, 18.0)
 _LOWEST_MM = (-64.0, -46.0)
 _LOWEST_WITH_TEETH_MM = -98.0
 _TILTS_DEGREES = (5.0, 26.0)
@@ -64,11 +64,11 @@ class Stack:
     @property
     def normal(self) -> Array:
         """(3,) unit vector across the slices, upwards."""
-        return np.cross(self.row_direction, self.column_direction)
+        return np.asarray(np.cross(self.row_direction, self.column_direction))
 
     def position_mm(self, number: int) -> Array:
         """Return (3,) LPS of a slice's first pixel (ImagePositionPatient)."""
-        return self.corner_mm + np.array([0.0, 0.0, self.heights_mm[number]])
+        return np.asarray(self.corner_mm + np.array([0.0, 0.0, self.heights_mm[number]]))
 
     def grid(self, number: int, painted_px: int, pose: Pose, scale: float) -> Grid:
         """Return a slice's samples in the head's frame, `painted_px` to a side.

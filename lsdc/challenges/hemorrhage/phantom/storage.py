@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TypeVar
 
 import cv2
@@ -62,7 +63,7 @@ def acquire(
     np.clip(np.rint(grain, out=grain), coding.lowest_hu, coding.highest_hu, out=grain)
     image = grain.astype(np.int16)
     image[_outside(image.shape)] = coding.outside_hu
-    return image
+    return np.asarray(image)
 
 
 def framed(image: NDArray[Pixel], shape: tuple[int, int], outside: int) -> NDArray[Pixel]:
@@ -95,6 +96,7 @@ def _overlap(old: int, new: int) -> tuple[slice, slice]:
     )
 
 
+@cache
 def _outside(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the pixels outside the circle that the frame encloses."""
     rows, columns = (np.square(np.arange(count) - (count - 1) / 2) for count in shape)

@@ -101,7 +101,8 @@ def write_study(root: Path, order: Order, number: int, record: StudyRecord) -> N
         if finding.masks.any():
             masks[image.image_id] = finding.masks
     if record.bleeds:
-        np.savez_compressed(root / MASKS / f"{record.study_id}.npz", **masks)
+        path = root / MASKS / f"{record.study_id}.npz"
+        np.savez_compressed(path, allow_pickle=False, **masks)
     np.save(root / FINDINGS / f"{number}.npy", np.array(measures))
 
 

@@ -11,8 +11,8 @@ from lsdc.challenges.hemorrhage.phantom.patient import draw_patient, shape_of
 from lsdc.challenges.hemorrhage.phantom.stack import Pose, Stack
 from lsdc.challenges.hemorrhage.vocabulary import Label
 
-SIZE_PX, SPACING_MM, THICKNESS_MM = 128, 1.8, 5.0
-COUNT, LOWEST_MM = 30, -62.0
+SIZE_PX, SPACING_MM, THICKNESS_MM = 128, 1.95, 5.0
+COUNT, LOWEST_MM = 34, -62.0
 _HALF_MM = (SIZE_PX - 1) / 2 * SPACING_MM
 # The head's own axes are those of the images, so that pixels are easily found in its frame.
 STRAIGHT = Pose(np.zeros(3), np.eye(3))

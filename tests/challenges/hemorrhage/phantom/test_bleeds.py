@@ -92,8 +92,9 @@ def test_intraventricular_blood_replaces_only_the_ventricles_fluid(seed: int) ->
     assert shown
     for number in shown[::2]:
         before = render((), number).hu[blood(bleed, number)]
-        assert np.median(before) < 14
-        assert before.max() < 40  # partly brain, or the choroid plexus
+        assert np.median(before) < 18
+        # Some pixels are partly brain, and the choroid plexus is calcified.
+        assert ((before < 26) | (before > 50)).mean() > 0.8
 
 
 def test_blood_with_a_level_lies_at_the_back_of_the_ventricles() -> None:

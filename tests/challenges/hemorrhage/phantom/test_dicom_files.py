@@ -79,7 +79,7 @@ def test_12_bit_files_give_windows_twice_and_16_bit_ones_once(files: Headers) ->
             for window in (dataset.WindowCenter, dataset.WindowWidth):
                 assert [text.original_string for text in window] == [f"{int(window[0]):05d}"] * 2
         else:
-            assert dataset.WindowCenter.VM if hasattr(dataset.WindowCenter, "VM") else True
+            assert float(dataset.WindowCenter) >= 30
             assert float(dataset.WindowWidth) >= 80
     assert kinds == {(16, 1), (12, 0)}
 
@@ -147,10 +147,11 @@ def test_half_of_the_studies_are_tilted_by_5_to_26_degrees() -> None:
 
 def test_all_studies_reach_from_the_skulls_base_to_above_the_vertex(files: Headers) -> None:
     for datasets in files.values():
-        datasets.sort(key=lambda item: position_of(item)[2])
-        lowest, highest = (hu_of(item) for item in (datasets[0], datasets[-2]))
-        assert (lowest > 300).mean() > 0.03
-        assert (highest > 300).mean() < 0.02
+        whole = [item for item in datasets if len(item.PixelData) >= item.Rows * item.Columns * 2]
+        whole.sort(key=lambda item: position_of(item)[2])
+        assert (hu_of(whole[0]) > 300).mean() > 0.03
+        if len(whole) == len(datasets):
+            assert (hu_of(whole[-1]) > 300).mean() < 0.06
 
 
 def test_test_images_have_the_same_elements(head_phantom: Path) -> None:

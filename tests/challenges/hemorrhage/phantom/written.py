@@ -23,6 +23,7 @@ def read_files(root: Path, split: str = "train") -> Headers:
     with disable_value_validation():
         for path in sorted((root / f"stage_2_{split}_images").iterdir()):
             dataset = pydicom.dcmread(path)
+            assert len([element.value for element in dataset]) == len(dataset)  # converts them
             assert path.name == f"{dataset.SOPInstanceUID}.dcm"
             found[str(dataset.StudyInstanceUID)].append(dataset)
     return found
