@@ -1,11 +1,7 @@
 """Write a complete synthetic competition: DICOM files, tables and answers."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +9,11 @@ from pathlib import Path
 from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE
 from lsdc.challenges.lumbar.phantom.study import Order, plan_studies, write_study
 from lsdc.challenges.lumbar.phantom.tables import write_tables
-from lsdc.errors import SettingsError, StageError
+from lsdc.errors import SettingsError
+from lsdc.shares import work_in_shares
 
 SMALLEST_SIZE_PX = 32
 _PROCESSES = 2
-# Thousands of arrays are allocated and freed: glibc returns them to the system, and page faults
-# to get them back take a sixth of the total time. Other systems ignore these variables.
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 _WORTH_PROCESSES = 12  # with fewer studies, starting processes costs more than it saves
 
 
@@ -67,45 +61,10 @@ def _write_here(root: Path, order: Order) -> Iterator[int]:
 
 
 def _write_in_children(root: Path, order: Order) -> Iterator[int]:
-    """Yield the number of each study as it is written; all children report through one pipe."""
-    read_end, write_end = os.pipe()
-    with os.fdopen(read_end) as lines, tempfile.TemporaryFile("w+") as complaints:
-        children = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "lsdc.challenges.lumbar.phantom.worker",
-                    _job(root, order, share),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=complaints,
-                env=os.environ | _KEEP_MEMORY,
-            )
-            for share in range(_PROCESSES)
-        ]
-        os.close(write_end)
-        try:
-            for line in lines:
-                yield int(line)
-            codes = [child.wait() for child in children]
-        finally:
-            for child in children:
-                child.kill()
-                child.wait()
-        if any(codes):
-            complaints.seek(0)
-            last = (complaints.read().strip().splitlines() or ["nothing on stderr"])[-1]
-            raise StageError(
-                f"phantom {root.parent}: expected its child processes to exit with 0, "
-                f"got {codes}: {last}; check that the disk has space left"
-            )
-
-
-def _job(root: Path, order: Order, share: int) -> str:
-    return json.dumps({"root": str(root), "share": share, "shares": _PROCESSES, **asdict(order)})
+    job = {"root": str(root), **asdict(order)}
+    return work_in_shares(
+        "lsdc.challenges.lumbar.phantom.worker", job, _PROCESSES, what=f"phantom {root.parent}"
+    )
 
 
 def _check(out: Path, order: Order) -> None:

@@ -1,0 +1,1 @@
+"""Write a synthetic competition of head CTs whose answers are known."""
