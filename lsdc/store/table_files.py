@@ -1,4 +1,4 @@
-"""Tables in Parquet files, checked when they are written, and in files of users."""
+"""Tables in files: ours, which are checked when they are written, and those of users."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -2,9 +2,8 @@
 
 import csv
 import difflib
-import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -63,7 +62,7 @@ def _with_lines(table: pl.DataFrame, lines: Sequence[int]) -> pl.DataFrame:
 
 def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
     """Return the rows that are not blank, each with the line in which it begins."""
-    reader = csv.reader(io.StringIO(text), strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     rows, line = [], 1
     try:
         for row in reader:
@@ -78,12 +77,21 @@ def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines one by one, with their ends: a list of millions would fill the memory."""
+    start = 0
+    while end := text.find("\n", start) + 1:
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
 def _refuse_separator(text: str, columns: Sequence[str], path: Path) -> None:
     """Refuse a table whose cells are not separated by commas.
 
     Checked before quotes, which have a meaning only next to the right separator.
     """
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = text.lstrip().split("\n", 1)[0]
     if _EXCEL_LINE.fullmatch(header.strip(" ,;\t")):
         raise DataError(
             f"{path}: the first line is {header.strip()!r}, which only Excel understands, expected "

@@ -18,7 +18,7 @@ def study() -> dy.String:
 
 def patient() -> dy.String:
     """Return the column with a patient's digest."""
-    about = "Digest of the PatientID; the study's id where the files have none."
+    about = "Digest of PatientID, or of the study's id if its files have none."
     return dy.String(description=about)
 
 

@@ -9,6 +9,7 @@ folder has none of stage 2, of which they are a part.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,8 +23,9 @@ from lsdc.tables import checked_csv
 from lsdc.tables.findings import Finding, Severity
 from lsdc.tables.table import Table
 
-STAGES = (2, 1)  # the one to prefer first
-_FOLDERS = ("stage_{stage}_{split}_images", "stage_{stage}_{split}")  # as Kaggle named them, twice
+Stage = Literal[1, 2]
+
+_STAGES: tuple[Stage, ...] = (2, 1)  # the one to prefer first
 _NAMES = tuple(map(str, LABELS))
 
 
@@ -45,23 +47,19 @@ class Competition:
 
     Attributes:
         root: the folder.
-        stage: 1 or 2: the stage of the tables and images.
+        stage: 1 or 2: the stage of the tables, and so of the images.
         labels: `Labels`, in the order of the table.
         findings: what `read_labels` did not take as it is written.
         row_ids: the row ids of the sample submission, in its order.
         images: the images to predict, in the order of the sample submission.
-        train_images: the folder with the images of the training split.
-        test_images: the folder with the images to predict.
     """
 
     root: Path
-    stage: int
+    stage: Stage
     labels: pl.DataFrame = field(repr=False)
     findings: tuple[Finding, ...] = field(repr=False)
     row_ids: pl.Series = field(repr=False)
     images: pl.Series = field(repr=False)
-    train_images: Path
-    test_images: Path
 
 
 def competition_in(root: Path) -> Competition | None:
@@ -114,8 +112,6 @@ def open_competition(root: Path) -> Competition:
         findings=findings,
         row_ids=wanted,
         images=images,
-        train_images=_images(root, stage, "train"),
-        test_images=_images(root, stage, "test"),
     )
 
 
@@ -135,30 +131,24 @@ def read_labels(root: Path) -> pl.DataFrame:
     return _read_labels(root / f"stage_{_stage_of(root)}_train.csv")[0]
 
 
-def _stage_in(root: Path) -> int | None:
+def _stage_in(root: Path) -> Stage | None:
     """Return the preferred stage of which a folder has a table."""
     return next(
         (
             stage
-            for stage in STAGES
+            for stage in _STAGES
             if (root / f"stage_{stage}_train.csv").is_file() or _sample(root, stage).is_file()
         ),
         None,
     )
 
 
-def _stage_of(root: Path) -> int:
-    return _stage_in(root) or STAGES[0]  # which is then missed by its name
+def _stage_of(root: Path) -> Stage:
+    return _stage_in(root) or _STAGES[0]  # which is then missed by its name
 
 
 def _sample(root: Path, stage: int) -> Path:
     return root / f"stage_{stage}_sample_submission.csv"
-
-
-def _images(root: Path, stage: int, split: str) -> Path:
-    """Return the folder of a split's images; the first name if there is none."""
-    folders = [root / name.format(stage=stage, split=split) for name in _FOLDERS]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _read_labels(path: Path) -> tuple[pl.DataFrame, tuple[Finding, ...]]:

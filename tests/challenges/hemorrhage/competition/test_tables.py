@@ -78,18 +78,6 @@ def test_stage_2_is_preferred_to_stage_1(root: Path) -> None:
     assert f"{root}: no {TRAIN}; the closest file found is 'stage_1_train.csv'" in refusal(root)
 
 
-@pytest.mark.parametrize("ending", ["_images", ""])
-def test_folders_of_images_have_either_name(root: Path, ending: str) -> None:
-    missing = open_competition(root)
-    assert missing.train_images == root / "stage_2_train_images"
-    assert missing.test_images == root / "stage_2_test_images"
-    for split in ("train", "test"):
-        (root / f"stage_2_{split}{ending}").mkdir()
-    competition = open_competition(root)
-    assert competition.train_images == root / f"stage_2_train{ending}"
-    assert competition.test_images == root / f"stage_2_test{ending}"
-
-
 def test_folder_is_recognised_by_any_of_its_tables(root: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     assert competition_in(tmp_path / "other") is None
@@ -211,8 +199,6 @@ def test_real_tables_are_read_completely(real_data: Path) -> None:
     assert competition.labels.drop("image_id").sum().row(0) == (0, 20, 3, 14, 6, 36)
     assert [finding.count for finding in competition.findings] == [0, 0, 0]
     assert len(competition.images) == 58
-    files = {path.stem for path in competition.test_images.iterdir()}
-    assert set(competition.images) == files
-    assert set(competition.labels["image_id"]) == {
-        path.stem for path in competition.train_images.iterdir()
-    }
+    for split, listed in (("test", competition.images), ("train", competition.labels["image_id"])):
+        files = (competition.root / f"stage_2_{split}_images").iterdir()
+        assert set(listed) == {path.stem for path in files}
