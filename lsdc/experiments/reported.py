@@ -1,4 +1,4 @@
-"""Scores that the lab log reports for an experiment, to compare with those measured here."""
+"""Figures that a log reports for an experiment, to compare with those measured here."""
 
 from typing import Literal
 
@@ -14,11 +14,20 @@ class Result(BaseModel):
 
     folds: dict[int, float] = Field(default={}, description="the score of each fold by number")
     losses: dict[int, float] = Field(default={}, description="its validation loss, where given")
+    training_losses: dict[int, float] = Field(
+        default={}, description="its training loss, where given"
+    )
+    accuracies: dict[int, float] = Field(
+        default={}, description="its share of right labels at one half, where given"
+    )
     oof: float | None = Field(default=None, gt=0, description="over all four folds")
     leaderboard: float | None = Field(
         default=None,
         gt=0,
         description="public, of what was submitted; of the private one the log gives no figure",
+    )
+    leaderboard_views: float | None = Field(
+        default=None, gt=0, description="the same, with test-time augmentation"
     )
     kept_by: Literal["metric", "loss"] = Field(
         default="metric", description="what the epochs were chosen by"
@@ -38,5 +47,5 @@ class Reported(Result):
 
     @property
     def results(self) -> list[Result]:
-        """All results with a score, the entry's own first."""
-        return [each for each in (self, *self.again) if each.folds or each.oof]
+        """All results with a score or a loss, the entry's own first."""
+        return [each for each in (self, *self.again) if each.folds or each.losses or each.oof]

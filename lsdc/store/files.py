@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +64,19 @@ def digest_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def digest_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of each of a folder's files by name."""
+    return {name: digest_file(folder / name) for name in names}
+
+
+def are_intact(folder: Path, names: Iterable[str], digests: Mapping[str, str]) -> bool:
+    """Return whether a folder has all of these files, as `digest_files` recorded them."""
+    try:
+        return all(digest_file(folder / name) == digests.get(name) for name in names)
+    except OSError:
+        return False
 
 
 def reserve(path: Path, size: int) -> None:

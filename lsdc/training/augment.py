@@ -32,7 +32,7 @@ class PixelAugmentation:
         transforms = [
             albumentations.Affine(
                 translate_percent=(-s.shift, s.shift),
-                scale=(1 - s.scale, 1 + s.scale),
+                scale=(1 - s.scale, 1 + (s.scale if s.magnify is None else s.magnify)),
                 rotate=(-s.rotate, s.rotate),
                 border_mode=cv2.BORDER_REPLICATE,
                 p=s.shift_scale_rotate,

@@ -23,7 +23,7 @@ def last_batch_is_too_small(
 
     Tries the samples with the fewest and the most slices; the model is not changed.
     """
-    shown = len(samples) if samples.repeats is None else int(samples.repeats.sum())
+    shown = len(samples.units_by("sample"))
     if batch_size == 1 or shown % batch_size != 1:
         return False
     slices = samples.present.sum(axis=1)

@@ -1,8 +1,14 @@
-"""Selection of the device for training."""
+"""The device of a training: its selection and its description."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
 
 import torch
 
 from lsdc.errors import SettingsError
+
+_LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
 
 def pick_device(name: str) -> torch.device:
@@ -30,3 +36,22 @@ def pick_device(name: str) -> torch.device:
             "use --device cpu, or auto"
         ) from error
     return device
+
+
+def describe(device: torch.device) -> dict[str, object]:
+    """Describe the device, threads, CPU and versions, which affect the last bits of a result."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "cpu": _cpu(),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+
+
+def _cpu() -> str:
+    """Return the processor's model and the instruction set that torch uses on it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = named[0] if named else platform.processor() or platform.machine()
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"

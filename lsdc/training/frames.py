@@ -1,10 +1,11 @@
-"""Frames: stored slices that are larger and more than those a sample shows.
+"""What a sample shows of what is stored: a part of its own row, or several rows.
 
-Training draws which part of them a sample shows, before any other augmentation. Everywhere else a
-sample shows the windows in their middle.
+Frames are stored slices that are larger and more than those a sample shows. Training draws which
+part of them a sample shows, before any other augmentation. Everywhere else a sample shows the
+windows in their middle.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,3 +90,36 @@ class Frame:
         """
         shown: NDArray[Any] = marks[..., self.slots if move is None else self.slots + move.along]
         return shown
+
+
+class Gathered:
+    """Rows that are each made of several rows of an array, such as an image and its neighbours.
+
+    Args:
+        array: (all, slices, height, width), usually a memory map.
+        rows: (n, k) the rows of `array` that make up each row.
+        weights: (k,) with a sum of 1: the rows are then averaged, and not put one after the other.
+    """
+
+    def __init__(
+        self, array: NDArray[Any], rows: Indices, weights: Sequence[float] | None = None
+    ) -> None:
+        self._array, self._rows, self._weights = array, rows, weights
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, slices or k x slices, height, width)."""
+        (n, k), (slices, *image) = self._rows.shape, self._array.shape[1:]
+        return n, slices * (k if self._weights is None else 1), *image
+
+    def __getitem__(self, row: Any) -> NDArray[Any]:
+        """Return a row, of the type of the array; a mean of whole numbers is rounded."""
+        found = [self._array[each] for each in self._rows[row]]
+        if self._weights is None:
+            return np.concatenate(found)
+        mean: NDArray[Any] = np.tensordot(
+            np.array(self._weights, np.float32), np.stack(found), axes=1
+        )
+        if np.issubdtype(self._array.dtype, np.integer):
+            mean = mean.round()
+        return mean.astype(self._array.dtype)

@@ -1,6 +1,6 @@
 """Predictions of a model in evaluation mode."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -62,7 +62,6 @@ def predict_outputs(
     return outputs
 
 
-@torch.inference_mode()
 def predict_views(
     model: nn.Module,
     samples: Samples,
@@ -73,24 +72,45 @@ def predict_views(
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Outputs]:
-    """Return the outputs for each view of the samples; see `predict_outputs`.
+    """Return the outputs for each view of the samples; see `predict_outputs`."""
+    batches = predict_batches(
+        model, samples, views, batch_size=batch_size, device=device, precision=precision
+    )
+    found: list[list[Outputs]] = [[] for _ in views]
+    for done, answers in batches:
+        for outputs, answer in zip(found, answers, strict=True):
+            outputs.append(answer)
+        if on_batch is not None:
+            on_batch(done)
+    return [Outputs.join(outputs) for outputs in found]
+
+
+@torch.inference_mode()
+def predict_batches(
+    model: nn.Module,
+    samples: Samples,
+    views: Sequence[View],
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[tuple[int, list[Outputs]]]:
+    """Yield for each batch the number of samples done, and the outputs for each view of the batch.
 
     A batch is read once, and its views are predicted one after the other. So the memory does not
     depend on their number.
     """
     model.eval()
-    found: list[list[Outputs]] = [[] for _ in views]
     whole_studies = _relates_studies(model)
     for batch in batches_in_order(samples, batch_size, whole_studies=whole_studies):
         on_device, members = batch.to(device), samples.members_of(batch.places)
-        for view, outputs in zip(views, found, strict=True):
+        answers = []
+        for view in views:
             shown = view(on_device)
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 answer = model(shown.slices, shown.present, members)
-            outputs.append(answer.map(Tensor.float))
-        if on_batch is not None:
-            on_batch(batch.places[-1] + 1)
-    return [Outputs.join(outputs) for outputs in found]
+            answers.append(answer.map(Tensor.float))
+        yield batch.places[-1] + 1, answers
 
 
 def _relates_studies(model: nn.Module) -> bool:

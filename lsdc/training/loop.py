@@ -20,7 +20,7 @@ from lsdc.training.checkpoint import Progress, load_progress, note_process, save
 from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warned
 from lsdc.training.inference import Probabilities, as_array, predict_outputs
 from lsdc.training.interrupts import StopRequested, check_interrupts
-from lsdc.training.losses.graded import GradedLoss
+from lsdc.training.losses.criterion import Criterion
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.parallel.division import Division, synchronise_batch_norms
 from lsdc.training.parallel.world import ALONE, World
@@ -82,7 +82,7 @@ class Training:
     settings: TrainingSettings
     augment: Augment
     mix: Mix
-    criterion: GradedLoss
+    criterion: Criterion
     probabilities: Probabilities
     score: Score
     seed: int

@@ -7,25 +7,27 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from lsdc.errors import NoSpaceError
 from lsdc.messages import counted
 from lsdc.training.frames import Frame
 from lsdc.training.models.blend import Blend
+from lsdc.training.sampling.order import Order, Share, StudyDraw, Units
 from lsdc.training.settings.training import BatchBy
 
 EMPTY_LABEL = -100
 _WHITE_16_BITS = 2**16 - 1
 _SHARED_MEMORY = Path("/dev/shm")  # where torch's workers put batches
 _BATCHES_A_WORKER = 2
-_ORDER, _AUGMENTATION, _STEP, _MIXING, _MOVE = 0, 1, 2, 3, 4  # independent random streams
+# Independent random streams; `lsdc.training.sampling.order` has the others.
+_AUGMENTATION, _STEP, _MIXING, _MOVE = 1, 2, 3, 4
 
 
 Values = TypeVar("Values")  # arrays or tensors
@@ -70,8 +72,16 @@ class Sample(NamedTuple):
 Augment = Callable[[Sample, int], Sample]
 """Changes a sample as a function of its seed."""
 
-Share = Callable[[int], slice]
-"""Returns which of so many samples of a batch a process loads."""
+
+class Stored(Protocol):
+    """What rows are read from: an array, or what gathers each row from several of an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all rows."""
+
+    def __getitem__(self, row: Any) -> NDArray[Any]:
+        """Return a row."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,8 @@ class Samples:
     """Samples that are rows of one array.
 
     Attributes:
-        slices: (all, slices, height, width) uint8 or uint16, black to white; usually a memory map.
+        slices: (all, slices, height, width) uint8 or uint16, black to white, or float32; usually a
+            memory map.
         rows: (n,) int64 row of each sample in `slices`, also used in its random seeds.
         present: (n, slices) bool.
         labels: those of n samples; with a frame, `labels.slices` are those of the stored slices.
@@ -89,9 +100,10 @@ class Samples:
             with the same item show it more than once, and have its labels. None where no loss or
             batch is by study.
         frame: where the slices that a sample shows lie in `slices`; None means all of them.
+        draw: which of a study's samples an epoch of training shows; None means all.
     """
 
-    slices: NDArray[np.uint8] | NDArray[np.uint16]
+    slices: Stored
     rows: NDArray[np.int64]
     present: NDArray[np.bool_]
     labels: Labels[NDArray[Any]]
@@ -99,9 +111,20 @@ class Samples:
     repeats: NDArray[np.int64] | None = None
     members: NDArray[np.int64] | None = None
     frame: Frame | None = None
+    draw: StudyDraw | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def units_by(self, batch_by: BatchBy) -> Units:
+        """Return the units that the batches of an epoch are made of.
+
+        Raises:
+            ValueError: they are by study, or drawn by study, and the samples have no members.
+        """
+        repeats = np.ones(len(self), np.int64) if self.repeats is None else self.repeats
+        studies = None if self.members is None else self.members[:, 0]
+        return Units(repeats, studies, together=batch_by == "study", draw=self.draw)
 
     @property
     def shown_labels(self) -> Labels[NDArray[Any]]:
@@ -213,8 +236,8 @@ class TrainingSteps:
         share: Share = slice,
     ) -> None:
         self._samples, self._batch_by, self._accumulate = samples, batch_by, accumulate
-        units = _units(samples, batch_by)
-        self._order = _Order(units, batch_size, seed, share, together=together)
+        units = samples.units_by(batch_by)
+        self._order = Order(units, batch_size, seed, share, together=together)
         _require_shared_memory(samples, self._order.largest_batch, workers, share)
         self._loader = DataLoader(
             _Augmented(samples, augment, seed),
@@ -250,22 +273,6 @@ class TrainingSteps:
         studies = _studies(self._samples)[batch.places].tolist()
         kept = list(dict.fromkeys(studies))[:size]
         return batch.first(sum(study in kept for study in studies))
-
-
-_Unit = list[tuple[int, int]]  # the (place, repeat) of samples that no batch divides
-
-
-def _units(samples: Samples, batch_by: BatchBy) -> list[_Unit]:
-    """Return the units that batches are made of."""
-    repeats = np.ones(len(samples), np.int64) if samples.repeats is None else samples.repeats
-    shown = [(place, time) for place, times in enumerate(repeats) for time in range(times)]
-    if batch_by == "sample":
-        return [[each] for each in shown]
-    units: dict[int, _Unit] = {}
-    studies = _studies(samples).tolist()
-    for place, time in shown:
-        units.setdefault(studies[place], []).append((place, time))
-    return list(units.values())
 
 
 def _studies(samples: Samples) -> NDArray[np.int64]:
@@ -322,52 +329,6 @@ def _bounds_of_studies(studies: NDArray[np.int64], batch_size: int) -> list[int]
 def batch_of(samples: Samples, places: Iterable[int]) -> Batch:
     """Return a batch of some samples, unchanged."""
     return _collate([(place, samples[place]) for place in places])
-
-
-class _Order(Sampler[list[tuple[int, int, int]]]):
-    """Batches of (epoch, place, repeat); the epoch is included, so workers keep no state."""
-
-    def __init__(
-        self, units: list[_Unit], batch_size: int, seed: int, share: Share, *, together: bool
-    ) -> None:
-        self.epoch = self.done = 0
-        self._seed, self._units, self._share = seed, units, share
-        self._bounds = _bounds(len(units), batch_size, together=together)
-
-    def __len__(self) -> int:
-        return len(self._bounds) - 1
-
-    @property
-    def largest_batch(self) -> int:
-        """The most samples that a batch can have."""
-        units = max(end - start for start, end in itertools.pairwise(self._bounds))
-        return sum(sorted(map(len, self._units))[-units:])
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        """Yield this process's share of each batch."""
-        return (keys[self._share(len(keys))] for keys in self.whole())
-
-    def whole(self) -> Iterator[list[tuple[int, int, int]]]:
-        """Yield the whole batches."""
-        random = np.random.default_rng((_ORDER, self._seed, self.epoch))
-        order = random.permutation(len(self._units)).tolist()
-        for start, end in itertools.pairwise(self._bounds[self.done :]):
-            numbers = order[start:end]
-            yield [(self.epoch, *each) for number in numbers for each in self._units[number]]
-
-
-def _bounds(samples: int, batch_size: int, *, together: bool) -> list[int]:
-    """Return where each batch starts, and where the last one ends.
-
-    With `together`, a single leftover sample and the batch before it are split evenly; if batches
-    have two samples, it is added to that batch.
-    """
-    bounds = [*range(0, samples, batch_size), samples]
-    if together and batch_size > 1 and len(bounds) > 2 and samples % batch_size == 1:
-        before, last = bounds[-3], bounds.pop(-2)
-        if batch_size > 2:
-            bounds.insert(-1, before + (last + 1 - before + 1) // 2)
-    return bounds
 
 
 class _Augmented(Dataset[tuple[int, Sample]]):

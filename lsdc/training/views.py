@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from lsdc.training.samples import Batch
-from lsdc.training.settings.views import ViewSettings
+from lsdc.training.settings.views import PlaneViewSettings, ViewSettings
 from lsdc.training.slice_order import Parts, shifted_order
 
 View = Callable[[Batch], Batch]
@@ -30,9 +30,14 @@ def list_views(settings: ViewSettings, parts: Parts) -> Iterator[View]:
         settings: the settings.
         parts: the parts of a sample, whose slices are shifted together.
     """
+    yield from list_plane_views(settings)
+    yield from (shift_by(places, parts) for places in settings.slice_shift)
+
+
+def list_plane_views(settings: PlaneViewSettings) -> Iterator[View]:
+    """Yield the views within the plane of the slices, in the order of their declaration."""
     yield from (rotate_by(degrees) for degrees in settings.rotate)
     yield from (zoom_by(factor) for factor in settings.zoom)
-    yield from (shift_by(places, parts) for places in settings.slice_shift)
 
 
 def rotate_by(degrees: float) -> View:
@@ -50,7 +55,36 @@ def rotate_by(degrees: float) -> View:
 
 def zoom_by(factor: float) -> View:
     """Return the view whose slices are magnified about their centre."""
-    return lambda batch: _resample(batch, [[1 / factor, 0.0, 0.0], [0.0, 1 / factor, 0.0]])
+    return magnify_at(factor, right=0.0, down=0.0)
+
+
+def magnify_at(factor: float, *, right: float, down: float) -> View:
+    """Return the view whose slices are magnified about a point, which stays where it is.
+
+    Args:
+        factor: the magnification.
+        right: the point's place, from -1 at the left edge to 1 at the right edge.
+        down: the same, from the upper to the lower edge.
+    """
+    share = 1 / factor
+    to_source = [[share, 0.0, (1 - share) * right], [0.0, share, (1 - share) * down]]
+    return lambda batch: _resample(batch, to_source)
+
+
+def flip_columns(batch: Batch) -> Batch:
+    """Return the batch with each slice flipped, its first column last."""
+    return batch._replace(slices=batch.slices.flip(-1))
+
+
+def in_turn(*views: View) -> View:
+    """Return the view that changes a batch by one view after the other."""
+
+    def view(batch: Batch) -> Batch:
+        for change in views:
+            batch = change(batch)
+        return batch
+
+    return view
 
 
 def shift_by(places: int, parts: Parts) -> View:

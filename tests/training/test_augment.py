@@ -110,3 +110,24 @@ def test_shuffled_slices_stay_in_their_part_with_their_mask() -> None:
         assert values[4] == 5
         assert np.array_equal(shuffled.present, sample.present[values - 1])
     assert len(orders) == 12
+
+
+@pytest.mark.parametrize(
+    ("scale", "magnify", "smallest", "largest"),
+    [
+        (0.0, 0.4, 1.0, 1.4),
+        (0.2, None, 0.8, 1.2),
+    ],
+)
+def test_magnification_may_differ_from_the_change_of_scale(
+    scale: float, magnify: float | None, smallest: float, largest: float
+) -> None:
+    y, x = np.mgrid[:96, :96] - 47.5
+    disc = (255 * (np.hypot(y, x) < 24)).astype(np.uint8)[np.newaxis]
+    sample = Sample(disc, np.ones(1, bool), Labels(np.zeros(1)))
+    settings = {"shift_scale_rotate": 1.0, "shift": 0.0, "scale": scale, "magnify": magnify}
+    augment = PixelAugmentation(altered(NEVER, **settings))
+    areas = [float(augment(sample, seed=seed).slices.sum()) / disc.sum() for seed in range(60)]
+    factors = np.sqrt(areas)
+    assert smallest - 0.02 < factors.min() < smallest + 0.08
+    assert largest - 0.08 < factors.max() < largest + 0.02

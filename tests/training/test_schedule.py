@@ -73,10 +73,53 @@ def test_one_cycle_with_one_warmup_update_starts_at_its_peak(updates: int, warmu
     assert all(np.diff(found) < 0)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "radam"])
+@pytest.mark.parametrize("optimiser", ["adamw", "radam", "ranger"])
 def test_weight_decay_depends_on_the_learning_rate_only(optimiser: str) -> None:
     weights = parameter()
     weights.grad = torch.zeros(3)
     settings = altered(PLAIN, optimiser=optimiser, weight_decay=0.1)
     build_optimiser([weights], settings).step()
     torch.testing.assert_close(weights.detach(), torch.full((3,), 1 - 0.5 * 0.1))
+
+
+def moved(optimiser: torch.optim.Optimizer, weights: torch.nn.Parameter, steps: int) -> list[float]:
+    """Return a weight after each step on a changing gradient."""
+    found = []
+    for step in range(steps):
+        weights.grad = torch.full((3,), 1.0 + step % 3)
+        optimiser.step()
+        found.append(weights[0].item())
+    return found
+
+
+def test_ranger_goes_half_of_the_way_back_after_every_sixth_step() -> None:
+    settings = altered(PLAIN, optimiser="ranger", weight_decay=0.0, learning_rate=0.01)
+    plain, looking = parameter(), parameter()
+    radam = build_optimiser([plain], altered(settings, optimiser="radam"))
+    own, found = moved(radam, plain, 12), moved(build_optimiser([looking], settings), looking, 12)
+    assert found[:11] == pytest.approx(own[:11], abs=1e-6)
+    # The slow weights start at the sixth step, where both are alike.
+    assert found[11] == pytest.approx((own[5] + own[11]) / 2, abs=1e-6)
+
+
+def test_ranger_resumes_from_its_state() -> None:
+    settings = altered(PLAIN, optimiser="ranger", learning_rate=0.01)
+    whole, left = parameter(), parameter()
+    expected = moved(build_optimiser([whole], settings), whole, 20)
+    first = build_optimiser([left], settings)
+    moved(first, left, 8)
+    second = build_optimiser([left], settings)
+    second.load_state_dict(first.state_dict())
+    # Its gradients go on where they stopped: 8 is 2 modulo 3.
+    found = []
+    for step in range(8, 20):
+        left.grad = torch.full((3,), 1.0 + step % 3)
+        second.step()
+        found.append(left[0].item())
+    assert found == expected[8:]
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "radam", "ranger"])
+def test_decays_of_the_means_are_set(optimiser: str) -> None:
+    settings = altered(PLAIN, optimiser=optimiser, betas=(0.92, 0.99))
+    assert build_optimiser([parameter()], settings).param_groups[0]["betas"] == (0.92, 0.99)

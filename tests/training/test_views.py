@@ -14,7 +14,10 @@ from lsdc.training.settings.views import ViewSettings
 from lsdc.training.slice_order import shifted_order
 from lsdc.training.views import (
     View,
+    flip_columns,
+    in_turn,
     list_views,
+    magnify_at,
     rotate_by,
     shift_by,
     unchanged,
@@ -77,6 +80,27 @@ def test_zoom_magnifies_about_the_centre() -> None:
         found = zoom_by(factor)(batch_of_image(before)).slices[0, 0]
         assert (found - after).abs()[inside].max() < 0.01
         assert (before - after).abs()[inside].max() > 0.1
+
+
+@pytest.mark.parametrize(("right", "down"), [(-1, -1), (1, -1), (-1, 1), (1, 1), (0.5, 0)])
+def test_magnifying_keeps_the_point_that_it_is_about(right: float, down: float) -> None:
+    y, x = distances(64, 64)
+    at_y, at_x = 32 * down, 32 * right  # from the centre, in pixels
+    before, after = (
+        torch.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / radius**2).float() for radius in (8, 16)
+    )
+    found = magnify_at(2, right=right, down=down)(batch_of_image(before)).slices[0, 0]
+    assert (found - after).abs().max() < 0.02
+
+
+def test_flip_turns_columns_around_and_views_follow_each_other(batch: Batch) -> None:
+    assert torch.equal(flip_columns(batch).slices, batch.slices.flip(dims=[-1]))
+    both = in_turn(flip_columns, flip_columns)
+    assert torch.equal(both(batch).slices, batch.slices)
+    corner = magnify_at(1.35, right=1, down=0)
+    other = in_turn(flip_columns, magnify_at(1.35, right=-1, down=0), flip_columns)
+    difference = corner(batch).slices.int() - other(batch).slices.int()
+    assert difference.abs().max() <= 1
 
 
 def test_shifted_batch_equals_the_shifted_samples(blobs: Samples, batch: Batch) -> None:

@@ -1,4 +1,4 @@
-"""What a model returns: the logits of its heads, each with a name."""
+"""What a model returns: the logits of its heads, each with a name, and features if asked."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,19 +8,21 @@ from torch import Tensor
 
 
 class Outputs(NamedTuple):
-    """The logits of the heads, for b samples; None for an auxiliary head that the model lacks.
+    """The logits of the heads, for b samples; None for what the model lacks.
 
     Attributes:
         grades: (b, heads, classes). Predictions are made from these alone.
         group: (b, groups), the group of the sample.
         views: (b, findings, classes), the findings of each view by its own slices, see `ViewHeads`.
         slices: (b, heads, s), which slice is annotated for the head, see `SliceScores`.
+        features: (b, features), what the heads read of a sample, see `Embedder`; no logits.
     """
 
     grades: Tensor
     group: Tensor | None = None
     views: Tensor | None = None
     slices: Tensor | None = None
+    features: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
         """Return the outputs with each of them changed."""

@@ -31,6 +31,12 @@ class PixelSettings(Config):
     scale: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1, description="Largest change of scale, as a fraction: 0.1 means 0.9 to 1.1."
     )
+    magnify: Annotated[float, Field(ge=0, le=4)] | None = Field(
+        default=None,
+        description=(
+            "Largest magnification, if it differs from scale: 0.4 with scale 0 means 1 to 1.4."
+        ),
+    )
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(
         default=10.0, description="Largest rotation in degrees."
     )

@@ -1,4 +1,4 @@
-"""Model settings: backbone, sequence, pooling, heads."""
+"""Model settings: backbone, heads, sequence, pooling."""
 
 from typing import Literal, Self
 
@@ -8,7 +8,8 @@ from lsdc.experiments.base import Config
 
 SlicesAs = Literal["sequence", "threes", "channels"]
 Pixels = Literal["pretraining", "sample", "plain"]
-Rnn = Literal["none", "lstm", "gru"]
+Recurrent = Literal["lstm", "gru"]
+Rnn = Literal["none", Recurrent]
 RnnInit = Literal["uniform", "orthogonal"]
 HeadLayer = Literal["linear", "batch_norm", "layer_norm", "relu", "leaky_relu", "dropout"]
 SlicePool = Literal[
@@ -24,11 +25,8 @@ SlicePool = Literal[
 ContextKind = Literal["lstm", "transformer"]
 
 
-class ModelSettings(Config):
-    """A timm backbone for the slices, a recurrent network over them, pooling, and the heads.
-
-    The model always receives the mask of missing slices.
-    """
+class ImageSettings(Config):
+    """A timm backbone for images, and the features that it leaves of each."""
 
     backbone: str = Field(
         default="tf_efficientnetv2_s.in21k_ft_in1k",
@@ -39,14 +37,6 @@ class ModelSettings(Config):
     )
     drop_path: float = Field(
         default=0.0, ge=0, lt=1, description="Probability of dropping a block (stochastic depth)."
-    )
-    slices_as: SlicesAs = Field(
-        default="sequence",
-        description=(
-            "How slices enter the backbone. 'sequence': one image per slice; 'threes': one image "
-            "with three channels for every three slices; 'channels': one image with a channel per "
-            "slice."
-        ),
     )
     pixels: Pixels = Field(
         default="pretraining",
@@ -66,6 +56,58 @@ class ModelSettings(Config):
         description=(
             "Number of features per slice, and hidden size of each direction of the recurrent "
             "network."
+        ),
+    )
+
+
+class HeadSettings(Config):
+    """The layers of a head."""
+
+    head: tuple[HeadLayer, ...] = Field(
+        default=("dropout", "linear"), description="Layers of a head, in order."
+    )
+    head_width: int = Field(
+        default=256, ge=8, description="Width of the hidden linear layers of a head."
+    )
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="Rate of the dropout layers of the heads."
+    )
+    head_samples: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description=(
+            "Multi-sample dropout: number of passes through each head in training, with different "
+            "dropout; their logits are averaged."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _check_head(self) -> Self:
+        if self.changed("head_samples") and not ("dropout" in self.head and self.dropout):
+            raise ValueError(
+                "head_samples has no effect: expected 'dropout' in head, and dropout above 0"
+            )
+        if self.head[-1:] != ("linear",):
+            raise ValueError(
+                f"head: expected 'linear' last, got {list(self.head)}; its outputs are the logits"
+            )
+        return self
+
+
+# Pydantic lists the fields of the last base first.
+class ModelSettings(HeadSettings, ImageSettings):
+    """A timm backbone for the slices, a recurrent network over them, pooling, and the heads.
+
+    The model always receives the mask of missing slices.
+    """
+
+    slices_as: SlicesAs = Field(
+        default="sequence",
+        description=(
+            "How slices enter the backbone. 'sequence': one image per slice; 'threes': one image "
+            "with three channels for every three slices; 'channels': one image with a channel per "
+            "slice."
         ),
     )
     slice_dropout: float = Field(
@@ -109,24 +151,6 @@ class ModelSettings(Config):
     heads: Literal["condition", "one"] = Field(
         default="condition", description="One head per condition, or one head for all."
     )
-    head: tuple[HeadLayer, ...] = Field(
-        default=("dropout", "linear"), description="Layers of a head, in order."
-    )
-    head_width: int = Field(
-        default=256, ge=8, description="Width of the hidden linear layers of a head."
-    )
-    dropout: float = Field(
-        default=0.2, ge=0, lt=1, description="Rate of the dropout layers of the heads."
-    )
-    head_samples: int = Field(
-        default=1,
-        ge=1,
-        le=32,
-        description=(
-            "Multi-sample dropout: number of passes through each head in training, with different "
-            "dropout; their logits are averaged."
-        ),
-    )
     head_context: Literal["none", ContextKind] = Field(
         default="none",
         description=(
@@ -157,14 +181,6 @@ class ModelSettings(Config):
                 "rnn_per_head, head_context and slice_pool 'range_mean' and 'view_attention' are "
                 "per condition: expected heads 'condition', or rnn_per_head false, head_context "
                 "'none' and slice_pool 'mean'"
-            )
-        if self.changed("head_samples") and not ("dropout" in self.head and self.dropout):
-            raise ValueError(
-                "head_samples has no effect: expected 'dropout' in head, and dropout above 0"
-            )
-        if self.head[-1:] != ("linear",):
-            raise ValueError(
-                f"head: expected 'linear' last, got {list(self.head)}; its outputs are the logits"
             )
         return self
 

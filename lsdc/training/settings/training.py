@@ -1,11 +1,12 @@
 """Training settings: optimiser, schedule, batches, precision, checkpoints."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 BatchBy = Literal["sample", "study"]
 Keep = Literal["last", "loss", "metric", "both"]
 
@@ -29,7 +30,17 @@ class TrainingSettings(Config):
     accumulate: int = Field(
         default=1, ge=1, description="Gradient accumulation: number of batches per optimiser step."
     )
-    optimiser: Literal["adamw", "radam"] = Field(default="adamw", description="Optimiser.")
+    optimiser: Literal["adamw", "radam", "ranger"] = Field(
+        default="adamw",
+        description="Optimiser; 'ranger' is RAdam with lookahead: half of every 6 steps is undone.",
+    )
+    betas: tuple[Beta, Beta] = Field(
+        default=(0.9, 0.999),
+        description=(
+            "Decay of the optimiser's means of the gradient and of its square. 'one_cycle' changes "
+            "the first one during training."
+        ),
+    )
     learning_rate: float = Field(default=4e-4, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the optimiser.")
     schedule: Literal["cosine", "one_cycle"] = Field(

@@ -13,8 +13,8 @@ Zoom = Annotated[float, Field(ge=0.5, le=2)]
 _UNCHANGED: dict[str, Any] = {"rotate": 0, "zoom": 1, "slice_shift": 0}
 
 
-class ViewSettings(Config):
-    """The views of a sample that are predicted in addition to the unchanged sample."""
+class PlaneViewSettings(Config):
+    """The views within the plane of the slices, in addition to the unchanged sample."""
 
     rotate: tuple[Angle, ...] = Field(
         default=(),
@@ -31,6 +31,22 @@ class ViewSettings(Config):
             "slice is repeated around it."
         ),
     )
+
+    @model_validator(mode="after")
+    def _check_views(self) -> Self:
+        for setting, unchanged in _UNCHANGED.items():
+            given = getattr(self, setting, ())
+            if unchanged in given or len(set(given)) < len(given):
+                raise ValueError(
+                    f"{setting}: expected each value once, and not {unchanged}, as the unchanged "
+                    f"sample is always predicted; got {list(given)}"
+                )
+        return self
+
+
+class ViewSettings(PlaneViewSettings):
+    """The views of a sample that are predicted in addition to the unchanged sample."""
+
     slice_shift: tuple[int, ...] = Field(
         default=(),
         description=(
@@ -39,14 +55,3 @@ class ViewSettings(Config):
             "become empty are masked; parts without more slots than that are left unchanged."
         ),
     )
-
-    @model_validator(mode="after")
-    def _check_views(self) -> Self:
-        for setting, unchanged in _UNCHANGED.items():
-            given = getattr(self, setting)
-            if unchanged in given or len(set(given)) < len(given):
-                raise ValueError(
-                    f"{setting}: expected each value once, and not {unchanged}, as the unchanged "
-                    f"sample is always predicted; got {list(given)}"
-                )
-        return self

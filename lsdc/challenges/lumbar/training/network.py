@@ -1,11 +1,8 @@
-"""The network of an experiment, its loss and mixing, and a description of the device."""
+"""The network of an experiment, its loss and mixing."""
 
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
@@ -26,7 +23,6 @@ from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 
 _CANAL = CONDITIONS.index(Condition.SPINAL_CANAL_STENOSIS)
-_LIBRARIES = ("torch", "timm", "albumentations", "opencv-python-headless", "numpy")
 
 
 def build_model(
@@ -155,22 +151,3 @@ def marked_places(condition: Condition, places: Sequence[Place]) -> tuple[int, .
 
 def _of_series(description: SeriesDescription, places: Sequence[Place]) -> tuple[int, ...]:
     return tuple(number for number, place in enumerate(places) if place.description == description)
-
-
-def describe(device: torch.device) -> dict[str, object]:
-    """Describe the device, threads, CPU and versions, which affect the last bits of a result."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "threads": torch.get_num_threads(),
-        "cpu": _cpu(),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-    }
-
-
-def _cpu() -> str:
-    """Return the processor's model and the instruction set that torch uses on it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    model = named[0] if named else platform.processor() or platform.machine()
-    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"

@@ -1,20 +1,19 @@
 """Training of one fold in a child process, which writes its model and out-of-fold predictions."""
 
 import json
-import logging
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.errors import StageError
-from lsdc.store.files import digest_file, write_text
-from lsdc.training.events import Event, Warned
-from lsdc.training.process import Job, OnEvent, run_children
-from lsdc.training.trained_fold import FACTS, read_trained
+from lsdc.store.files import are_intact, digest_file, digest_files, write_text
+from lsdc.training.parallel.job import SharedJob
+from lsdc.training.process import OnEvent, run_children
+from lsdc.training.trained_fold import (
+    FACTS,
+    log_warnings,
+    read_facts,
+    require_same_folds,
+)
 
 CHILD = "lsdc.challenges.lumbar.training.train_fold_child"
 WEIGHTS = "model.safetensors"
@@ -24,7 +23,7 @@ RESULTS = (*TRAINED, *PREDICTED)
 DOUBTED = "doubted.parquet"
 
 
-class FoldJob(Job):
+class FoldJob(SharedJob):
     """The training of one fold.
 
     Attributes:
@@ -40,12 +39,7 @@ class FoldJob(Job):
         identity: fingerprint of everything that the training depends on. The predictions also
             depend on `experiment.tta`.
         seed: random seed of weights, order and augmentation.
-        device: "auto", "cpu", "cuda" or any other of torch's devices; it affects the last bits of
-            the result.
-        beside: the devices of the other processes that train the model together with this one. How
-            many they are affects the last bits of the result.
-        rank: the number of this process among them.
-        meeting: the file by which they find each other; None for a process that trains alone.
+        device, beside, rank, meeting: see `SharedJob`.
         threads: number of torch's threads; it affects the last bits of the result.
         workers: number of processes that load data; it does not affect the result.
         start_from: the model.safetensors of the same fold of `experiment.needs.weights`.
@@ -67,10 +61,6 @@ class FoldJob(Job):
     out: Path
     identity: str
     seed: int
-    device: str
-    beside: tuple[str, ...] = ()
-    rank: int = 0
-    meeting: Path | None = None
     threads: int
     workers: int
     start_from: Path | None = None
@@ -86,13 +76,7 @@ class FoldJob(Job):
 
     def __str__(self) -> str:
         """Return the suffix for messages: what is trained, and its folder."""
-        process = f", process {self.rank + 1} of {self.processes}" if self.beside else ""
-        return f" of {self.name} into {self.out}{process}"
-
-    @property
-    def processes(self) -> int:
-        """The number of processes that train the model together."""
-        return 1 + len(self.beside)
+        return f" of {self.name} into {self.out}{self.of_processes}"
 
     @property
     def name(self) -> str:
@@ -128,76 +112,32 @@ def train_fold(job: FoldJob, *, log: Path, on_event: OnEvent) -> None:
     Raises:
         DataError, SettingsError, NoSpaceError, StageError: see `lsdc.training.process.run_child`.
     """
-    out, facts = job.out, _read_facts(job)
+    out, facts = job.out, read_facts(job.out, job.identity)
     tta = job.experiment.tta.model_dump(mode="json")
-    is_trained = _is_intact(out, facts, TRAINED)
-    if is_trained and facts.get("tta") == tta and _is_intact(out, facts, PREDICTED):
+    digests = facts.get("digests", {})
+    is_trained = are_intact(out, TRAINED, digests)
+    if is_trained and facts.get("tta") == tta and are_intact(out, PREDICTED, digests):
         return
     if not is_trained:
         for setting, needed in (("needs.weights", job.start_from), ("needs.labels", job.fill_from)):
             if needed is not None:
-                _require_same_folds(needed.parent, job.folds, setting)
+                require_same_folds(needed.parent, digest_file(job.folds), setting)
         out.mkdir(parents=True, exist_ok=True)
         for name in (FACTS, *RESULTS, DOUBTED):  # superseded results of another training
             (out / name).unlink(missing_ok=True)
-    with _processes_of(job.model_copy(update={"is_trained": is_trained})) as jobs:
+    # Several processes train together, and one predicts.
+    alone = {"beside": ()} if is_trained else {}
+    whole = job.model_copy(update={"is_trained": is_trained, **alone})
+    with whole.shared_out() as jobs:
         done, *_ = run_children(
             CHILD,
             jobs,
             log=log,
             stall_minutes=job.experiment.training.stall_minutes,
-            on_event=partial(_handle, job.name, on_event),
+            on_event=partial(log_warnings, job.name, on_event),
             together=len(jobs) > 1,
         )
-    digests = {name: digest_file(out / name) for name in RESULTS}
     own = {"identity": job.identity, "tta": tta, "folds": digest_file(job.folds)}
-    write_text(out / FACTS, json.dumps({**facts, **done, **own, "digests": digests}, indent=1))
+    own |= {"digests": digest_files(out, RESULTS)}
+    write_text(out / FACTS, json.dumps({**facts, **done, **own}, indent=1))
     (out / "resume.pt").unlink(missing_ok=True)
-
-
-@contextmanager
-def _processes_of(job: FoldJob) -> Iterator[list[FoldJob]]:
-    """Yield the job of each process: several train together, and one predicts."""
-    if job.is_trained or not job.beside:
-        yield [job.model_copy(update={"beside": ()})]
-        return
-    with tempfile.TemporaryDirectory(prefix="lsdc-") as folder:
-        meeting = Path(folder) / "meeting"
-        yield [
-            job.model_copy(update={"device": device, "rank": rank, "meeting": meeting})
-            for rank, device in enumerate((job.device, *job.beside))
-        ]
-
-
-def _require_same_folds(trained: Path, folds: Path, setting: str) -> None:
-    """Refuse results of a training that may have used the studies to be predicted."""
-    if read_trained(trained, setting)["folds"] != digest_file(folds):
-        raise StageError(
-            f"{trained}: trained on another split, perhaps with studies of this fold; run "
-            f"experiment {trained.parent.name} again with the same --folds and --seed"
-        )
-
-
-def _handle(name: str, on_event: OnEvent, event: Event) -> None:
-    if isinstance(event, Warned):
-        logging.getLogger(__name__).warning("%s %s", name, event.text)
-    else:
-        on_event(event)
-
-
-def _read_facts(job: FoldJob) -> dict[str, Any]:
-    """Return the record of the same training in the job's folder; empty if there is none."""
-    try:
-        written: dict[str, Any] = json.loads((job.out / FACTS).read_text())
-        return written if written["identity"] == job.identity else {}
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
-def _is_intact(out: Path, facts: Mapping[str, Any], names: Sequence[str]) -> bool:
-    """Return whether these results are there, as they were recorded."""
-    digests = facts.get("digests", {})
-    try:
-        return all(digest_file(out / name) == digests.get(name) for name in names)
-    except OSError:
-        return False

@@ -15,7 +15,6 @@ from lsdc.challenges.lumbar.training.network import (
     build_loss,
     build_mixing,
     build_model,
-    describe,
     read_grades,
 )
 from lsdc.challenges.lumbar.training.samples import as_samples
@@ -25,7 +24,7 @@ from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES
 from lsdc.messages import counted
 from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import Progress, restore_weights, save_weights
-from lsdc.training.device import pick_device
+from lsdc.training.device import describe, pick_device
 from lsdc.training.events import Predicting, Warned
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training

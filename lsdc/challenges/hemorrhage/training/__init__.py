@@ -1,0 +1,1 @@
+"""Training and prediction of a fold, of slices and of their sequence, in child processes."""

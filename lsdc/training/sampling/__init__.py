@@ -1,0 +1,1 @@
+"""Which samples an epoch of training shows, and in which order."""
