@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsdc.challenges.challenge import Challenge
+from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
 from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.errors import DataError, SettingsError
 from lsdc.experiments.base import BaseExperiment
@@ -15,7 +16,7 @@ from tasks.request import RunRequest
 from tasks.run import is_phantom
 
 # The first one is taken where nothing tells the challenge.
-CHALLENGES: tuple[Challenge, ...] = (LUMBAR,)
+CHALLENGES: tuple[Challenge, ...] = (LUMBAR, HEMORRHAGE)
 
 
 def challenge_named(name: str) -> Challenge:

@@ -7,7 +7,6 @@ import logging
 import warnings
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.hemorrhage import columns
 from lsdc.challenges.hemorrhage.competition.tables import Labels
+from lsdc.challenges.hemorrhage.config.split import By
 from lsdc.challenges.hemorrhage.vocabulary import LABELS, Label
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import counted, few
@@ -22,9 +22,6 @@ from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
-
-# What a fold holds out: whole patients, or single images, as one lab did: its folds are leaky.
-By = Literal["patient", "image"]
 
 _NAMES = tuple(map(str, LABELS))
 _MOST_PARTS = 100  # the held-out fraction is rounded to a hundredth

@@ -25,7 +25,7 @@ class HemorrhageRun(Run):
     @classmethod
     def is_synthetic(cls, data: Path) -> bool:
         """Return whether `lsdc demo-data` wrote the folder: only then are the answers known."""
-        return (data / "answers" / "images.csv").is_file()
+        return (data / "answers" / "bleeds.csv").is_file()
 
     @property
     def has_test(self) -> bool:

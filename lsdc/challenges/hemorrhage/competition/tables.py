@@ -68,7 +68,7 @@ def competition_in(root: Path) -> Competition | None:
     Raises:
         DataError: as `open_competition`, which requires the other table once there is one.
     """
-    return None if _stage_in(root) is None else open_competition(root)
+    return open_competition(root) if is_competition(root) else None
 
 
 def asks_for_rows(root: Path) -> bool:
@@ -86,7 +86,7 @@ def wanted_rows(root: Path) -> pl.Series:
     Raises:
         DataError: the file cannot be read.
     """
-    return _read_row_ids(_sample(root, _stage_of(root)))[0]
+    return _read_row_ids(_sample(root, stage_of(root)))[0]
 
 
 def open_competition(root: Path) -> Competition:
@@ -102,7 +102,7 @@ def open_competition(root: Path) -> Competition:
             f"{root}: no such folder, expected one with stage_2_train.csv, the competition's other "
             "tables and its images; give it as --data"
         )
-    stage = _stage_of(root)
+    stage = stage_of(root)
     labels, findings = _read_labels(root / f"stage_{stage}_train.csv")
     wanted, images = _read_row_ids(_sample(root, stage))
     return Competition(
@@ -128,7 +128,7 @@ def read_labels(root: Path) -> pl.DataFrame:
         DataError: the table or a column is missing, a row id is malformed, a label is not 0 or 1,
             an image has not a row for each label, or there is no image at all.
     """
-    return _read_labels(root / f"stage_{_stage_of(root)}_train.csv")[0]
+    return _read_labels(table_of_labels(root))[0]
 
 
 def _stage_in(root: Path) -> Stage | None:
@@ -143,8 +143,33 @@ def _stage_in(root: Path) -> Stage | None:
     )
 
 
-def _stage_of(root: Path) -> Stage:
+def stage_of(root: Path) -> Stage:
+    """Return the stage of which a folder's tables and images are read."""
     return _stage_in(root) or _STAGES[0]  # which is then missed by its name
+
+
+def listed_images(competition: Competition) -> pl.DataFrame:
+    """Return split and image_id of the images that a competition's tables list."""
+    images = {"train": competition.labels["image_id"], "test": competition.images}
+    return pl.concat(
+        pl.DataFrame({"image_id": each}).select(pl.lit(split).alias("split"), "image_id")
+        for split, each in images.items()
+    )
+
+
+def table_of_labels(root: Path) -> Path:
+    """Return the path of a folder's table of labels, of the stage that is read."""
+    return root / f"stage_{stage_of(root)}_train.csv"
+
+
+def sample_submission(root: Path) -> Path:
+    """Return the path of a folder's sample submission, of the stage that is read."""
+    return _sample(root, stage_of(root))
+
+
+def is_competition(root: Path) -> bool:
+    """Return whether a folder has any of the tables."""
+    return _stage_in(root) is not None
 
 
 def _sample(root: Path, stage: int) -> Path:

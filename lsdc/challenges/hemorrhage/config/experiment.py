@@ -10,6 +10,7 @@ from lsdc.challenges.hemorrhage.config.model import ModelConfig
 from lsdc.challenges.hemorrhage.config.sampling import SamplingConfig
 from lsdc.challenges.hemorrhage.config.sequence import SequenceConfig
 from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
+from lsdc.challenges.hemorrhage.config.split import SplitConfig
 from lsdc.challenges.hemorrhage.config.tta import TtaConfig
 from lsdc.experiments.base import BaseExperiment
 from lsdc.training.settings.training import TrainingSettings
@@ -18,6 +19,7 @@ from lsdc.training.settings.training import TrainingSettings
 class Experiment(BaseExperiment):
     """Everything that determines a result, except for the data, the seed and the folds."""
 
+    split: SplitConfig = SplitConfig()
     slices: SlicesConfig = SlicesConfig()
     sampling: SamplingConfig = SamplingConfig()
     augment: AugmentConfig = AugmentConfig()

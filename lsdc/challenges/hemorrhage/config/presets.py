@@ -8,6 +8,8 @@ from lsdc.challenges.hemorrhage.config.experiment import Experiment
 from lsdc.experiments.defaults import Defaults
 from lsdc.experiments.presets import Experiments
 
-EXPERIMENTS = Experiments(Experiment, package=__package__, files=("presets.toml", "log.toml"))
+EXPERIMENTS = Experiments(
+    Experiment, challenge="hemorrhage", package=__package__, files=("presets.toml", "log.toml")
+)
 
 DEFAULTS = Defaults(synthetic="ich-demo", on_gpu=("ich-strong",), on_cpu="ich-small")

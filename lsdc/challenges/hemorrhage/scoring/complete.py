@@ -11,6 +11,7 @@ in single precision.
 """
 
 import logging
+from collections.abc import Mapping
 
 import dataframely as dy
 import polars as pl
@@ -98,6 +99,20 @@ def warn_of_filled(stage: str, filled: pl.DataFrame) -> None:
                 rows["why"][0],
                 what,
             )
+
+
+def describe_filled(tables: Mapping[str, pl.DataFrame]) -> list[str]:
+    """Return a line on the images that no model predicted; none if all were predicted.
+
+    Args:
+        tables: `Filled` by what they are of, such as "the submission".
+    """
+    counts = [
+        f"{counted(rows, 'image')} of {what} by {by}"
+        for what, filled in tables.items()
+        for by, rows in filled["filled_by"].value_counts(sort=True).iter_rows()
+    ]
+    return [f"predicted by no model: {', '.join(counts)}"] if counts else []
 
 
 def _with_neighbours(gaps: pl.DataFrame, given: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:

@@ -24,6 +24,7 @@ from lsdc.store.files import write_text
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
+FILLED = "filled.parquet"
 LABEL_COLUMNS = tuple(f"label_{part}" for part in PARTS)
 _AS_LABELS = dict(zip(PARTS, LABEL_COLUMNS, strict=True))
 _GIVEN = ["image_id", "fold", *PROBABILITIES]
@@ -271,7 +272,7 @@ def write_oof(
     warn_of_filled("holdout", filled_apart)
     write_table(OutOfFold, oof, out / "oof.parquet")
     write_table(HeldOut, apart, out / "holdout.parquet")
-    write_table(Filled, pl.concat([filled, filled_apart]), out / "filled.parquet")
+    write_table(Filled, pl.concat([filled, filled_apart]), out / FILLED)
     write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     return len(oof)
 

@@ -15,6 +15,8 @@ from lsdc.messages import first_few
 from lsdc.store.files import write_atomic
 from lsdc.store.table_files import write_table
 
+FILLED = "submission_filled.parquet"
+
 
 def assemble_submission(
     predictions: pl.DataFrame, wanted: pl.Series, images: pl.DataFrame, shares: dict[str, float]
@@ -75,7 +77,7 @@ def write_submission(
     shares = label_shares(labels, SMOOTHING)
     table, filled = assemble_submission(predictions, wanted, testing, shares)
     warn_of_filled("submission", filled)
-    write_table(Filled, filled, out.with_name("submission_filled.parquet"))
+    write_table(Filled, filled, out.with_name(FILLED))
     with write_atomic(out) as temporary:
         table.write_csv(temporary)
     return len(table)

@@ -14,7 +14,7 @@ from tasks.stage import stage
     libraries=("numpy", "polars", "scikit-learn"),
     uses=lambda inputs: {
         "labels": digest_file(table_of_labels(inputs["run"].data)),
-        "by": inputs["run"].experiment.folds_by,
+        "by": inputs["run"].experiment.split.by,
         "folds": inputs["run"].folds,
         "seed": inputs["run"].seed,
         "limit": inputs["run"].limit,
@@ -34,7 +34,7 @@ def assign_folds(run: HemorrhageRun, index: Manifest) -> Manifest:
             folds=run.folds,
             seed=run.seed,
             strict=run.strict,
-            by=run.experiment.folds_by,
+            by=run.experiment.split.by,
             holdout=run.holdout,
             limit=run.limit,
         )

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
-from lsdc.challenges.hemorrhage.scoring.oof import write_oof
+from lsdc.challenges.hemorrhage.scoring.oof import FILLED, write_oof
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.former import OOF_FILES, keeping_oof
 from tasks.stage import stage
-
-FILLED = "filled.parquet"
 
 
 @stage(

@@ -13,8 +13,9 @@ class PredictJob(Job):
 
     Attributes:
         experiment: the experiment of the models.
-        models: the folders of the trained folds, each with the folder of its sequence model if the
-            experiment has one.
+        models: the folders of the trained folds.
+        sequences: the folders of their sequence models, in the same order; empty if the experiment
+            has none.
         slices: the folder with slices.npy and slices.parquet; whole studies.
         images: the Parquet file of the images to predict, of which only image_id is read; None
             predicts all slices.
@@ -26,6 +27,7 @@ class PredictJob(Job):
 
     experiment: Experiment
     models: tuple[Path, ...]
+    sequences: tuple[Path, ...] = ()
     slices: Path
     images: Path | None = None
     out: Path

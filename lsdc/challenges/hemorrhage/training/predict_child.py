@@ -16,7 +16,6 @@ from lsdc.challenges.hemorrhage.training.samples import NAMES, as_rows, as_sampl
 from lsdc.challenges.hemorrhage.training.sequence import build_second, predict_second
 from lsdc.challenges.hemorrhage.training.stacks import read_vectors
 from lsdc.challenges.hemorrhage.training.train_fold import VECTORS, WEIGHTS
-from lsdc.challenges.hemorrhage.training.train_sequence import FOLDER
 from lsdc.challenges.hemorrhage.training.tta import predict_labels
 from lsdc.challenges.hemorrhage.training.vectors import columns_of, write_vectors
 from lsdc.store.exact_names import read_parquet
@@ -50,7 +49,8 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
             )
 
         with advice_when_memory_runs_out(experiment.training.batch_size, device):
-            found = _predict(model, folder, job, every, table, device, on_batch)
+            second = job.sequences[number - 1] if job.sequences else None
+            found = _predict(model, second, job, every, table, device, on_batch)
         total += found
         alone.append(as_rows(table, found).with_columns(model=pl.lit(number - 1, pl.Int32)))
     rows = as_rows(table, total / max(len(folders), 1))
@@ -63,20 +63,23 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
 
 def _predict(
     model: SliceModel,
-    folder: Path,
+    sequence: Path | None,
     job: PredictJob,
     every: pl.DataFrame,
     table: pl.DataFrame,
     device: torch.device,
     on_batch: Callable[[int], None],
 ) -> NDArray[np.float64]:
-    """Return the probabilities (n, 6) of a table's slices by one fold's models."""
+    """Return the probabilities (n, 6) of a table's slices by one fold's models.
+
+    `sequence` is the folder of its sequence model, if it has one.
+    """
     experiment = job.experiment
-    if experiment.sequence.kind == "none":
+    if sequence is None:
         samples = as_samples(job.slices, table, experiment)
         return predict_labels(model, samples, experiment, device=device, on_batch=on_batch)
     second = build_second(experiment)
-    restore_weights(second, folder / FOLDER / WEIGHTS, of=experiment.name)
+    restore_weights(second, sequence / WEIGHTS, of=experiment.name)
     with tempfile.TemporaryDirectory(dir=job.out.parent, prefix=".vectors-") as temporary:
         path = Path(temporary) / VECTORS
         write_vectors(path, model, job.slices, every, experiment, device=device, on_batch=on_batch)

@@ -11,7 +11,6 @@ from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, log_warnings, read_facts
 
 CHILD = "lsdc.challenges.hemorrhage.training.train_sequence_child"
-FOLDER = "sequence"  # within a fold's folder
 RESULTS = (WEIGHTS, "steps.parquet", "history.parquet", *PREDICTED)
 
 
@@ -26,6 +25,7 @@ class SequenceJob(Job):
         folds: the folds' Parquet file.
         holdout: the Parquet file of the images in no fold; only image_id is read.
         fold_folder: the folder of the same fold's trained slice model.
+        out: the folder to write the result to.
         identity: fingerprint of everything that the training depends on, beside the slice model.
         seed: random seed of weights and order.
         device: "auto", "cpu", "cuda" or any other of torch's devices; it affects the last bits of
@@ -41,16 +41,12 @@ class SequenceJob(Job):
     folds: Path
     holdout: Path | None = None
     fold_folder: Path
+    out: Path
     identity: str
     seed: int
     device: str
     threads: int
     workers: int
-
-    @property
-    def out(self) -> Path:
-        """The folder to write the result to."""
-        return self.fold_folder / FOLDER
 
     @property
     def name(self) -> str:

@@ -142,6 +142,7 @@ class Data:
             folds=self.folds,
             holdout=self.root / "holdout.parquet",
             fold_folder=fold,
+            out=fold / "sequence",
             identity=fingerprint({"experiment": experiment}),
             seed=3,
             device="cpu",
@@ -163,6 +164,9 @@ class Data:
         job = predict.PredictJob(
             experiment=experiment,
             models=tuple(models),
+            sequences=tuple(
+                each / "sequence" for each in models if experiment.sequence.kind != "none"
+            ),
             slices=self.root,
             images=images,
             out=out,
