@@ -95,9 +95,9 @@ ALLOWED = (
     *("InstanceNumber", "ImagePositionPatient", "SOPInstanceUID"),
 )
 
-# The last tag that a header needs, and every image has, PixelRepresentation; and the last one of CT.
+# The last tag that a header needs, and every image has: PixelRepresentation. CT needs RescaleSlope.
 _LAST_TAG, _LAST_BYTES = 0x00280103, b"\x28\x00\x03\x01"
-_LAST_TAG_OF_CT, _LAST_BYTES_OF_CT = 0x00281053, b"\x28\x00\x53\x10"  # RescaleSlope
+_LAST_TAG_OF_CT, _LAST_BYTES_OF_CT = 0x00281053, b"\x28\x00\x53\x10"
 _PAST_FILE_META = 256
 
 

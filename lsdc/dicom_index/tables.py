@@ -18,6 +18,11 @@ from lsdc.store.table_files import write_table
 # Rows processed together; more would fill the memory.
 _ROWS_AT_ONCE = 60_000
 _FILES_AT_ONCE = 200_000
+# Columns of headers that this index does not use.
+_UNUSED = [
+    *("instance_checksum", "study_name", "series_name", "modality", "patient"),
+    *("rescale_intercept", "rescale_slope", "window_centers", "window_widths"),
+]
 
 
 class IndexTables:
@@ -40,6 +45,7 @@ class IndexTables:
 
     def fill(self, headers: pl.LazyFrame, files: pl.DataFrame) -> None:
         """Add the headers of files that `place_files` has placed."""
+        headers = headers.drop(_UNUSED)
         for part in _whole_studies(headers, files.drop("bytes", "mtime_ns"), self._out):
             instances, quarantine, others = tabulate(part, self._listing)
             path = self._out / f".instances-{len(self._parts):06d}.parquet"
