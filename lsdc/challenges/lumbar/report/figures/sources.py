@@ -10,16 +10,13 @@ from typing import ClassVar
 import polars as pl
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
-from lsdc.challenges.lumbar.competition.predictions import (
-    PROBABILITIES,
-    name_files,
-    read_predictions,
-)
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
+from lsdc.names import name_files
 from lsdc.report.runs.records import RunRecords
 from lsdc.report.runs.trained import TrainedFold, trained_folds
 from lsdc.store.exact_names import read_parquet
