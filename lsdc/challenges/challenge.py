@@ -236,23 +236,22 @@ class Challenge(ABC):
             SettingsError: `out` is not empty, or an option is out of bounds.
         """
 
-    @abstractmethod
     def read_run(self, home: "Home", name: str) -> Source:
         """Read a run with out-of-fold predictions.
 
         Raises:
             DataError: the run has no scores.
         """
+        raise self._has_no("report")
 
-    @abstractmethod
     def read_prediction_files(self, paths: Sequence[Path], data: Path) -> list[Source]:
         """Read tables of predictions, with the labels of a competition's folder.
 
         Raises:
             DataError: the labels or a table cannot be read, or do not fit together.
         """
+        raise self._has_no("report")
 
-    @abstractmethod
     def write_report(
         self, sources: Sequence[Any], path: Path, *, images: int, say: Callable[[str], None]
     ) -> None:
@@ -264,14 +263,15 @@ class Challenge(ABC):
             images: the number of cases of the first run to show with images.
             say: called with a message about what takes time.
         """
+        raise self._has_no("report")
 
-    @abstractmethod
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Draw a study with the results of a run into a PNG file.
 
         Raises:
             DataError: the run has no such study.
         """
+        raise self._has_no("inspect")
 
     def explain(
         self, home: "Home", run: str, study: str, *, out: Path | None, device: str, long: bool

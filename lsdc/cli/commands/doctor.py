@@ -19,7 +19,7 @@ from lsdc.store.home import Home, open_home, resolve_home
 from lsdc.tables.findings import Finding, Report, Severity
 
 # Columns that can identify a row, in order of preference.
-_NAMES = ("study_id", "series_id", "path", "line")
+_NAMES = ("study_id", "series_id", "image_id", "patient", "path", "line")
 _BETWEEN = 10  # spaces beside and between the three columns
 _WIDEST = 120  # columns; a pipe has unlimited width and would list all ids
 
@@ -115,6 +115,7 @@ def _titled(finding: Finding) -> str:
 def _first_ids(finding: Finding, room: int, spelled: Mapping[int, str]) -> str:
     """Return as many study ids, series ids, paths or line numbers as fit in full; at least one."""
     id_columns = [name for name in _NAMES if name in finding.rows.columns]
+    id_columns = id_columns or finding.rows.columns
     # Files outside the usual layout have only a path; damaged table rows may have no id.
     name = next((name for name in id_columns if finding.rows[name].count()), id_columns[0])
     ids = finding.rows[name].drop_nulls()
