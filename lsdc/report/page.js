@@ -392,7 +392,7 @@
     });
     sorting = downBy(wanted.get("extra") && data.extra && !several ? data.extra : usual);
     mark();
-    for (const each of [label, guess, error, extras, moved]) if (each) each.value = wanted.get(each.name) ?? "";
+    for (const each of [label, guess, error, extras, moved, search]) if (each) each.value = wanted.get(each.name) ?? "";
     setTimeout(() => {
       refresh();
       document.getElementById("case-table").closest("section").scrollIntoView();
