@@ -26,13 +26,23 @@ WRAPPED = "two's complement of 12 bits"
 # A scale whose zero is water needs an intercept of about -1000, unless its values are signed.
 _SIGNED_INTERCEPT = -100.0
 _WRAPPED_BITS = 12
+# Far beyond any real scale, whose slope is 1 and whose intercept is about -1024 or 0.
+_SLOPES, _INTERCEPTS = (1e-3, 1e3), (-1e5, 1e5)
+
+
+def refuse(image: Image) -> str | None:
+    """Return why stored values cannot be HU, or None."""
+    (least, most), (low, high) = _SLOPES, _INTERCEPTS
+    if least <= abs(image.slope) <= most and low <= image.intercept <= high:
+        return None
+    return "the values of RescaleSlope and RescaleIntercept cannot lead to Hounsfield units"
 
 
 def mend(image: Image, bits_stored: int | None) -> tuple[Image, str | None]:
     """Return a slice with its lost signs, and no value below `LOWEST_HU`.
 
     Args:
-        image: a slice as stored.
+        image: a slice as stored that `refuse` accepts.
         bits_stored: BitsStored of its header.
 
     Returns:
@@ -65,7 +75,8 @@ def brain_share(image: Image) -> float:
 
     low, high = sorted(to_stored(hu, image) for hu in BRAIN_HU)
     inside = cv2.inRange(image.stored, math.ceil(low), math.floor(high))
-    return cv2.countNonZero(inside) / inside.size
+    share: float = cv2.countNonZero(inside) / inside.size
+    return share
 
 
 def _is_wrapped(image: Image, bits_stored: int | None) -> bool:

@@ -17,7 +17,13 @@ import numpy.typing as npt
 import polars as pl
 
 from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
-from lsdc.challenges.hemorrhage.slices.hounsfield import LOWEST_HU, brain_share, mend, to_stored
+from lsdc.challenges.hemorrhage.slices.hounsfield import (
+    LOWEST_HU,
+    brain_share,
+    mend,
+    refuse,
+    to_stored,
+)
 from lsdc.challenges.hemorrhage.slices.squares import background_box, fit_square
 from lsdc.challenges.hemorrhage.slices.windows import Window, show, show_unstretched, windows_of
 from lsdc.dicom.image import Image
@@ -92,7 +98,7 @@ def prepare_shard(
         The number of slices; unreadable files have none.
     """
     images = images.sort(_ORDER)
-    quarantined = list[dict[str, str]]()
+    quarantined = list[dict[str, str | None]]()
     found = list[tuple[int, float, str | None]]()  # place in `images`, content, correction
     block = np.zeros(config.shape, dtype=np.uint8)
     report = _Report(images, on_progress)
@@ -100,8 +106,9 @@ def prepare_shard(
         headers = images.select(_NEEDED).iter_rows()
         for number, image in read_pixels(images["path"].to_list(), processes=processes):
             path, bits_stored, centers, widths = next(headers)
-            if isinstance(image, Unreadable):
-                quarantined.append({"path": path, "stage": "slices", "reason": image.reason})
+            reason = image.reason if isinstance(image, Unreadable) else refuse(image)
+            if isinstance(image, Unreadable) or reason is not None:
+                quarantined.append({"path": path, "stage": "slices", "reason": reason})
             else:
                 mended, correction = mend(image, bits_stored)
                 _prepare(mended, windows_of(config, centers, widths), config, block)

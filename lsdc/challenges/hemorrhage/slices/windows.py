@@ -40,7 +40,9 @@ class Window(NamedTuple):
 
 
 def windows_of(
-    config: SlicesConfig, centers: Sequence[float] | None, widths: Sequence[float] | None
+    config: SlicesConfig,
+    centers: Sequence[float | None] | None,
+    widths: Sequence[float | None] | None,
 ) -> list[Window]:
     """Return the window of each channel of a slice.
 
@@ -51,9 +53,10 @@ def windows_of(
     """
     if config.window == "fixed":
         return [Window.around(*window) for window in config.windows]
-    if centers and widths and widths[0] > 0:
-        return [Window.around(centers[0], widths[0])]
-    return [Window.around(*config.windows[0])]
+    centre, width = (values[0] if values else None for values in (centers, widths))
+    if centre is None or width is None or width <= 0:
+        return [Window.around(*config.windows[0])]
+    return [Window.around(centre, width)]
 
 
 def show(values: Values, image: Image, window: Window, out: Channel | None = None) -> Channel:
@@ -70,7 +73,7 @@ def show(values: Values, image: Image, window: Window, out: Channel | None = Non
     black, white = (to_stored(end, image) for end in window)
     # If nothing can be told apart, all is black.
     gain = WHITE / (white - black) if white != black else 0.0
-    if values.dtype.kind != "f" and not _holds(values.dtype, black):
+    if not _holds(values, black):
         values = values.astype(np.float32)
     # Each is one fast pass. The second takes absolute values, but none is negative.
     limited = (cv2.max if image.slope > 0 else cv2.min)(values, float(black))
@@ -88,6 +91,9 @@ def show_unstretched(
     return out
 
 
-def _holds(dtype: np.dtype[np.integer], value: float) -> bool:
-    limits = np.iinfo(dtype)
+def _holds(values: Values, value: float) -> bool:
+    """Return whether a number is one of the numbers that such values can be."""
+    if values.dtype.kind == "f":
+        return True
+    limits = np.iinfo(values.dtype.name)
     return value.is_integer() and limits.min <= value <= limits.max

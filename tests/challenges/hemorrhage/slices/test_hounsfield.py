@@ -18,6 +18,7 @@ from lsdc.challenges.hemorrhage.slices.hounsfield import (
     WRAPPED,
     brain_share,
     mend,
+    refuse,
 )
 from lsdc.dicom.image import Image
 from lsdc.dicom.reader import read_pixels
@@ -110,3 +111,13 @@ def test_content_is_the_share_of_all_pixels_with_0_to_80_hu(
     hu[:4, :5] = [-1, 0, 40, 80, 81]
     stored = ((hu - intercept) / slope).astype(dtype)
     assert brain_share(Image(stored, slope, intercept)) == 0.12
+    for far in (-90_000.0, 90_000.0):
+        assert brain_share(Image(stored, slope, far)) == 0
+
+
+def test_a_scale_that_cannot_be_hu_is_refused() -> None:
+    stored = np.zeros((2, 2), np.int16)
+    assert refuse(Image(stored, 1.0, -1024.0)) is None
+    assert refuse(Image(stored, -0.25, 1.0)) is None
+    for slope, intercept in ((1e-300, 0.0), (1e300, 0.0), (1.0, -1e30)):
+        assert "RescaleSlope" in str(refuse(Image(stored, slope, intercept)))

@@ -98,6 +98,18 @@ def test_a_cut_file_is_one_row_in_quarantine(images: pl.DataFrame, prepared: Pat
     assert "bytes" in bad["reason"]
 
 
+def test_a_file_without_a_scale_of_hu_is_quarantined(tmp_path: Path) -> None:
+    rows = []
+    for order, slope in enumerate(("1", "1e-300")):
+        path = tmp_path / f"{order}.dcm"
+        write_slice(path, np.full((16, 16), 1064, np.int16), RescaleSlope=slope)
+        rows.append({"path": str(path), "image_id": slope, "study_id": "ID_a", "order": order})
+    array, slices = prepare_slices(list_images(rows), CONFIG, tmp_path / "out")
+    assert (len(array), slices["image_id"].to_list()) == (1, ["1"])
+    quarantine = pl.read_parquet(tmp_path / "out/quarantine.parquet")
+    assert quarantine["path"].to_list() == [rows[1]["path"]]
+
+
 def test_disk_space_is_known_before(images: pl.DataFrame, prepared: Path) -> None:
     header = 128
     assert count_bytes(images, CONFIG) == 9 * 2 * 16 * 16

@@ -95,7 +95,7 @@ def test_windows_are_fixed_or_the_first_of_the_header() -> None:
     header = fixed.model_copy(update={"window": "header"})
     assert header.channels == 1
     assert windows_of(header, [36.0, 300.0], [80.0, 1500.0]) == [(-4, 76)]
-    for centers, widths in ((None, None), ([], []), ([36.0], [0.0])):
+    for centers, widths in ((None, None), ([], []), ([36.0], [0.0]), ([36.0], [None])):
         assert windows_of(header, centers, widths) == [(0, 80)]
 
 
