@@ -61,7 +61,7 @@ def _card(content: Content, image: int, label: int, pictures: Pictures) -> CaseC
     return CaseCard(
         key="_".join(_key(row, part, has_places=first.has_places)),
         title=f"{LABEL_NAMES[part]}, {where}",
-        facts=f"{PRESENCE[present]} predicted with {100 * bars[0][present]:.1f}\u00a0%: "
+        facts=f"labelled {PRESENCE[present]}, predicted with {100 * bars[0][present]:.1f}\u00a0%: "
         f"{numbers.percent(share)} of the score",
         label=present,
         bars=bars,

@@ -35,10 +35,10 @@ def groups(content: Content) -> Section:
     )
     blocks: list[Block] = [Paragraph(about)]
     for run, lost in enumerate(content.lost):
-        tables: list[list[Block]] = [[_by_presence(content, run)], [_by_kind(content, run)]]
+        slices: list[Block] = [_by_kind(content, run)]
         if lost.heights:
-            tables.append([_by_height(content, run)])
-        blocks.append(Row(tables, wide=560))
+            slices.append(_by_height(content, run))
+        blocks.append(Row([[_by_presence(content, run)], slices], wide=480))
     blocks += _studies(content)
     return Section("groups", "Labels, slices, studies", blocks)
 
@@ -153,7 +153,7 @@ def _studies(content: Content) -> list[Block]:
     return [
         DataTable(f"The {len(found)} studies that cost most{whose}", head, rows, frozenset([0, 4])),
         Paragraph(
-            f"The {_FEW_STUDIES:.0%} of the studies that cost most make up "
+            f"The {100 * _FEW_STUDIES:.0f}\u00a0% of the studies that cost most make up "
             f"{numbers.percent(few)} of the score. 'lsdc inspect STUDY' draws a study with its "
             "predictions."
         ),

@@ -47,13 +47,13 @@ def overview(content: Content) -> Section:
 def explain_labels(lost: WhereLost) -> str:
     """Return in words which label costs most, and what slices with and without it cost."""
     label, most = max(lost.labels.items(), key=lambda each: each[1].whole.share)
-    twice = ", and counts twice" if label == Label.ANY else ""
+    name = LABEL_NAMES[label] + (", which counts twice," if label == Label.ANY else "")
     own = f"{numbers.percent(most.whole.share)} of the score"
     if not most.whole.positives:
-        return f"{LABEL_NAMES[label]} costs most, {own}{twice}. No slice has it."
+        return f"{name} costs most: {own}. No slice has it."
     present = sum(each.present.share for each in lost.labels.values())
     return (
-        f"{LABEL_NAMES[label]} costs most: {own}{twice}. "
+        f"{name} costs most: {own}. "
         f"{counted(most.whole.positives, 'slice')} "
         f"({numbers.percent(most.whole.positives / most.whole.images)}) "
         f"{'has' if most.whole.positives == 1 else 'have'} it, with a mean loss of "
