@@ -17,11 +17,11 @@ from lsdc.challenges.hemorrhage.vocabulary import SUBTYPES, Label
 # Of all studies, and of those that bleed; after the competition's shares of slices.
 _BLEEDING_STUDIES = 0.4
 _SHARES = {
-    Label.EPIDURAL: 0.13,
-    Label.INTRAPARENCHYMAL: 0.40,
-    Label.INTRAVENTRICULAR: 0.27,
-    Label.SUBARACHNOID: 0.40,
-    Label.SUBDURAL: 0.45,
+    Label.EPIDURAL: 0.12,
+    Label.INTRAPARENCHYMAL: 0.46,
+    Label.INTRAVENTRICULAR: 0.31,
+    Label.SUBARACHNOID: 0.38,
+    Label.SUBDURAL: 0.38,
 }
 
 
@@ -132,7 +132,7 @@ def _epidural(grade: Grade, rng: np.random.Generator) -> Bleed:
     centre = _on_skull(side, angle, height)
     thick = 12.5 * size
     return Bleed(
-        Label.EPIDURAL, grade, place, side, centre, (thick, 27 * size**0.5, 22 * size**0.5),
+        Label.EPIDURAL, grade, place, side, centre, (thick, 25 * size**0.5, 17 * size**0.5),
         _hu(grade, rng), -side * 0.25 * thick,
     )  # fmt: skip
 
@@ -143,13 +143,13 @@ def _subdural(grade: Grade, rng: np.random.Generator) -> Bleed:
     hu = float(rng.uniform(*_CHRONIC_HU)) if chronic else _hu(grade, rng)
     if rng.random() < 0.2 and not chronic:
         centre = (0.0, float(rng.uniform(-10, 40)), float(rng.uniform(35, 50)))
-        return Bleed(Label.SUBDURAL, grade, "falx", side, centre, (3.6 * size, 52.0, 30.0), hu)
+        return Bleed(Label.SUBDURAL, grade, "falx", side, centre, (3.6 * size, 52.0, 26.0), hu)
     azimuth, height = np.deg2rad(rng.uniform(-25, 30)), float(rng.uniform(20.0, 38.0))
     centre = _on_skull(side, azimuth, height)
     thick = (11.0 if chronic else 8.5) * size
     return Bleed(
         Label.SUBDURAL, grade, "convexity, chronic" if chronic else "convexity", side, centre,
-        (thick, float(rng.uniform(60, 80)), float(rng.uniform(34, 48))), hu, -side * 0.5 * thick,
+        (thick, float(rng.uniform(60, 80)), float(rng.uniform(28, 42))), hu, -side * 0.5 * thick,
     )  # fmt: skip
 
 
@@ -169,11 +169,11 @@ def _subarachnoid(grade: Grade, rng: np.random.Generator) -> Bleed:
 
 def _intraventricular(grade: Grade, rng: np.random.Generator) -> Bleed:
     hu = _hu(grade, rng)
-    if grade is Grade.CLEAR and rng.random() < 0.5:
+    if grade is not Grade.SUBTLE and rng.random() < 0.5:
         side = _side(rng)
         centre = (side * 10.0, 5.0, 14.0)
         return Bleed(Label.INTRAVENTRICULAR, grade, "cast", side, centre, (30.0, 75.0, 30.0), hu)
-    level = {Grade.CLEAR: 26.0, Grade.MODERATE: 34.0, Grade.SUBTLE: 41.0}[grade]
+    level = {Grade.CLEAR: 21.0, Grade.MODERATE: 28.0, Grade.SUBTLE: 36.0}[grade]
     level += float(rng.uniform(-3.0, 3.0))
     centre, reach = (0.0, level, 5.0), (50.0, 45.0, 40.0)
     return Bleed(Label.INTRAVENTRICULAR, grade, "occipital horns", 0, centre, reach, hu)
@@ -197,7 +197,7 @@ def _intraparenchymal(grade: Grade, rng: np.random.Generator) -> Bleed:
     name, _, middle, largest = _HAEMATOMAS[rng.choice(len(shares), p=shares / shares.sum())]
     jitter = rng.uniform(-3.0, 3.0, 3)
     centre = (side * (middle[0] + jitter[0]), middle[1] + jitter[1], middle[2] + jitter[2])
-    size = float(rng.uniform(*_SIZE[grade])) / 1.35 * largest
+    size = float(rng.uniform(*_SIZE[grade])) / 1.2 * largest
     half = (size * rng.uniform(0.7, 0.85), size, size * rng.uniform(0.8, 1.0))
     push = 0.0 if name in ("pons", "cerebellum") else -side * 0.2 * max(0.0, size - 6)
     return Bleed(
