@@ -19,7 +19,7 @@ _BLEEDING_STUDIES = 0.4
 _SHARES = {
     Label.EPIDURAL: 0.12,
     Label.INTRAPARENCHYMAL: 0.46,
-    Label.INTRAVENTRICULAR: 0.31,
+    Label.INTRAVENTRICULAR: 0.24,
     Label.SUBARACHNOID: 0.38,
     Label.SUBDURAL: 0.38,
 }
@@ -70,25 +70,32 @@ class Bleed:
 def deal_subtypes(studies: int, rng: np.random.Generator) -> list[tuple[Label, ...]]:
     """Deal subtypes to studies: 40 % bleed, each subtype its share, epidural the rarest.
 
-    With two or more studies one bleeds, and with 13 or more every subtype is dealt.
+    With two or more studies one bleeds at least, and every subtype is dealt.
     """
     bleeding = max(round(_BLEEDING_STUDIES * studies), int(studies > 1))
     hands: list[set[Label]] = [set() for _ in range(bleeding)]
     if bleeding:
         quotas = {label: max(1, round(share * bleeding)) for label, share in _SHARES.items()}
-        primary = [Label.SUBDURAL, Label.INTRAPARENCHYMAL, Label.SUBARACHNOID, Label.EPIDURAL]
-        cards = [label for label in primary for _ in range(quotas[label])]
-        cards += [Label.SUBDURAL] * max(0, bleeding - len(cards))
-        for number, label in enumerate(cards):
-            hands[number % bleeding].add(label)
         # Blood reaches the ventricles from a haematoma or from around the brain.
+        quota = quotas.pop(Label.INTRAVENTRICULAR)
+        cards = [label for label, count in quotas.items() for _ in range(count)]
+        cards += [Label.SUBDURAL] * max(0, bleeding - len(cards))
+        for number in rng.permutation(len(cards)):
+            _emptiest(hands, cards[number], rng).add(cards[number])
         sources = {Label.INTRAPARENCHYMAL, Label.SUBARACHNOID}
         likely = [number for number, hand in enumerate(hands) if hand & sources]
-        for number in rng.permutation(likely)[: quotas[Label.INTRAVENTRICULAR]]:
+        for number in rng.permutation(likely)[:quota]:
             hands[number].add(Label.INTRAVENTRICULAR)
     dealt = [tuple(label for label in SUBTYPES if label in hand) for hand in hands]
     dealt += [()] * (studies - bleeding)
     return [dealt[place] for place in rng.permutation(studies)]
+
+
+def _emptiest(hands: list[set[Label]], label: Label, rng: np.random.Generator) -> set[Label]:
+    """Return one of the hands with the fewest subtypes among those without this one."""
+    free = [hand for hand in hands if label not in hand]
+    fewest = [hand for hand in free if len(hand) == min(map(len, free))]
+    return fewest[rng.integers(len(fewest))]
 
 
 def draw_bleeds(subtypes: tuple[Label, ...], rng: np.random.Generator) -> tuple[Bleed, ...]:
@@ -149,7 +156,7 @@ def _subdural(grade: Grade, rng: np.random.Generator) -> Bleed:
     thick = (11.0 if chronic else 8.5) * size
     return Bleed(
         Label.SUBDURAL, grade, "convexity, chronic" if chronic else "convexity", side, centre,
-        (thick, float(rng.uniform(60, 80)), float(rng.uniform(28, 42))), hu, -side * 0.5 * thick,
+        (thick, float(rng.uniform(60, 80)), float(rng.uniform(26, 39))), hu, -side * 0.5 * thick,
     )  # fmt: skip
 
 
