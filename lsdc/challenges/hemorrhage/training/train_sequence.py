@@ -24,7 +24,7 @@ class SequenceJob(Job):
         slices: the folder with slices.npy and slices.parquet.
         labels: the labels' Parquet file.
         folds: the folds' Parquet file.
-        holdout: the Parquet file of the images in no fold; only image_id is read.
+        holdout: the Parquet file of the images in no fold, and of their labels.
         fold_folder: the folder of the same fold's trained slice model.
         identity: fingerprint of everything that the training depends on, beside the slice model.
         seed: random seed of weights and order.
