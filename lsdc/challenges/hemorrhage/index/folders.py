@@ -66,8 +66,7 @@ def find_folders(root: Path, stage: Stage | None = None) -> dict[Split, list[Pat
             f"{root}: no folder of images, expected stage_2_train_images and stage_2_test_images "
             "(or the same of stage 1, or without _images); unpack the images there"
         )
-    stage = stage or max(of for of, _ in named)
-    if stage == 1:
+    if (stage or max(of for of, _ in named)) == 1:
         found: dict[Split, list[Path]] = {
             "train": named.get((1, "train"), []),
             "test": named.get((1, "test"), []),
@@ -105,7 +104,7 @@ def list_files(folders: Folders) -> pl.DataFrame:
     Raises:
         OSError: the system cannot read a folder at the moment.
     """
-    lists = [ListedFiles.create_empty()]
+    lists: list[pl.DataFrame] = [ListedFiles.create_empty()]
     for split in get_args(Split):
         found = list_trees(folders.get(split, []), with_status=True)
         parts = 1 << (max(len(found) - 1, 0) // _FILES_A_PART).bit_length()

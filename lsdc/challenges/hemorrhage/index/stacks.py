@@ -63,13 +63,15 @@ def _along_normals(positions: Floats, orientations: Floats, series: NDArray[np.u
     signs = np.sign(np.take_along_axis(normals, nearest[:, None], axis=1)[:, 0])
     # Series are numbered from 0 in the order of the rows.
     own = np.searchsorted(counts["series"].to_numpy(), series)
-    return signs[own] * normal_positions(positions, main[own], groups=series)
+    along: Floats = signs[own] * normal_positions(positions, main[own], groups=series)
+    return along
 
 
 def _tilts(orientations: Floats) -> Floats:
     """Return (n,) angles in degrees between the images' normals and the patient's long axis."""
     x, y, z = np.cross(orientations[:, :3], orientations[:, 3:]).T
-    return np.degrees(np.arctan2(np.hypot(x, y), np.abs(z)))
+    tilts: Floats = np.degrees(np.arctan2(np.hypot(x, y), np.abs(z)))
+    return tilts
 
 
 def _with_order(images: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from lsdc.challenges.hemorrhage.phantom.canvas import Canvas, Field
 from lsdc.challenges.hemorrhage.phantom.patient import HALF_LENGTH_MM, HALF_WIDTH_MM
 from lsdc.challenges.hemorrhage.vocabulary import Label
 
-_OEDEMA_MM = (2.5, 5.0)  # the rim's width around a small and a large haematoma
+_OEDEMA_MM = (3.5, 7.5)  # the rim's width around a small and a large haematoma
 _MIDLINE_MM = 1.6  # subdural blood stays this far from the falx' middle
 
 

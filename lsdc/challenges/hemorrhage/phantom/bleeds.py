@@ -17,11 +17,11 @@ from lsdc.challenges.hemorrhage.vocabulary import SUBTYPES, Label
 # Of all studies, and of those that bleed; after the competition's shares of slices.
 _BLEEDING_STUDIES = 0.4
 _SHARES = {
-    Label.EPIDURAL: 0.13,
-    Label.INTRAPARENCHYMAL: 0.40,
-    Label.INTRAVENTRICULAR: 0.27,
-    Label.SUBARACHNOID: 0.40,
-    Label.SUBDURAL: 0.45,
+    Label.EPIDURAL: 0.12,
+    Label.INTRAPARENCHYMAL: 0.46,
+    Label.INTRAVENTRICULAR: 0.24,
+    Label.SUBARACHNOID: 0.38,
+    Label.SUBDURAL: 0.38,
 }
 
 
@@ -38,7 +38,7 @@ _GRADE_SHARES = (0.5, 0.33, 0.17)
 # HU of the blood and factor of its size.
 _HU = {Grade.CLEAR: (66.0, 80.0), Grade.MODERATE: (57.0, 66.0), Grade.SUBTLE: (50.0, 57.0)}
 _SIZE = {Grade.CLEAR: (1.0, 1.35), Grade.MODERATE: (0.75, 1.0), Grade.SUBTLE: (0.5, 0.75)}
-_CHRONIC_HU = (14.0, 20.0)
+_CHRONIC_HU = (10.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -70,25 +70,32 @@ class Bleed:
 def deal_subtypes(studies: int, rng: np.random.Generator) -> list[tuple[Label, ...]]:
     """Deal subtypes to studies: 40 % bleed, each subtype its share, epidural the rarest.
 
-    With two or more studies one bleeds, and with 13 or more every subtype is dealt.
+    With two or more studies one bleeds at least, and every subtype is dealt.
     """
     bleeding = max(round(_BLEEDING_STUDIES * studies), int(studies > 1))
     hands: list[set[Label]] = [set() for _ in range(bleeding)]
     if bleeding:
         quotas = {label: max(1, round(share * bleeding)) for label, share in _SHARES.items()}
-        primary = [Label.SUBDURAL, Label.INTRAPARENCHYMAL, Label.SUBARACHNOID, Label.EPIDURAL]
-        cards = [label for label in primary for _ in range(quotas[label])]
-        cards += [Label.SUBDURAL] * max(0, bleeding - len(cards))
-        for number, label in enumerate(cards):
-            hands[number % bleeding].add(label)
         # Blood reaches the ventricles from a haematoma or from around the brain.
+        quota = quotas.pop(Label.INTRAVENTRICULAR)
+        cards = [label for label, count in quotas.items() for _ in range(count)]
+        cards += [Label.SUBDURAL] * max(0, bleeding - len(cards))
+        for number in rng.permutation(len(cards)):
+            _emptiest(hands, cards[number], rng).add(cards[number])
         sources = {Label.INTRAPARENCHYMAL, Label.SUBARACHNOID}
         likely = [number for number, hand in enumerate(hands) if hand & sources]
-        for number in rng.permutation(likely)[: quotas[Label.INTRAVENTRICULAR]]:
+        for number in rng.permutation(likely)[:quota]:
             hands[number].add(Label.INTRAVENTRICULAR)
     dealt = [tuple(label for label in SUBTYPES if label in hand) for hand in hands]
     dealt += [()] * (studies - bleeding)
     return [dealt[place] for place in rng.permutation(studies)]
+
+
+def _emptiest(hands: list[set[Label]], label: Label, rng: np.random.Generator) -> set[Label]:
+    """Return one of the hands with the fewest subtypes among those without this one."""
+    free = [hand for hand in hands if label not in hand]
+    fewest = [hand for hand in free if len(hand) == min(map(len, free))]
+    return fewest[rng.integers(len(fewest))]
 
 
 def draw_bleeds(subtypes: tuple[Label, ...], rng: np.random.Generator) -> tuple[Bleed, ...]:
@@ -132,24 +139,24 @@ def _epidural(grade: Grade, rng: np.random.Generator) -> Bleed:
     centre = _on_skull(side, angle, height)
     thick = 12.5 * size
     return Bleed(
-        Label.EPIDURAL, grade, place, side, centre, (thick, 27 * size**0.5, 22 * size**0.5),
+        Label.EPIDURAL, grade, place, side, centre, (thick, 25 * size**0.5, 17 * size**0.5),
         _hu(grade, rng), -side * 0.25 * thick,
     )  # fmt: skip
 
 
 def _subdural(grade: Grade, rng: np.random.Generator) -> Bleed:
     side, size = _side(rng), float(rng.uniform(*_SIZE[grade]))
-    chronic = rng.random() < 0.15
+    chronic = bool(rng.random() < 0.15) and grade is not Grade.SUBTLE
     hu = float(rng.uniform(*_CHRONIC_HU)) if chronic else _hu(grade, rng)
     if rng.random() < 0.2 and not chronic:
         centre = (0.0, float(rng.uniform(-10, 40)), float(rng.uniform(35, 50)))
-        return Bleed(Label.SUBDURAL, grade, "falx", side, centre, (3.6 * size, 52.0, 30.0), hu)
+        return Bleed(Label.SUBDURAL, grade, "falx", side, centre, (3.6 * size, 52.0, 26.0), hu)
     azimuth, height = np.deg2rad(rng.uniform(-25, 30)), float(rng.uniform(20.0, 38.0))
     centre = _on_skull(side, azimuth, height)
     thick = (11.0 if chronic else 8.5) * size
     return Bleed(
         Label.SUBDURAL, grade, "convexity, chronic" if chronic else "convexity", side, centre,
-        (thick, float(rng.uniform(60, 80)), float(rng.uniform(34, 48))), hu, -side * 0.5 * thick,
+        (thick, float(rng.uniform(60, 80)), float(rng.uniform(26, 39))), hu, -side * 0.5 * thick,
     )  # fmt: skip
 
 
@@ -169,11 +176,11 @@ def _subarachnoid(grade: Grade, rng: np.random.Generator) -> Bleed:
 
 def _intraventricular(grade: Grade, rng: np.random.Generator) -> Bleed:
     hu = _hu(grade, rng)
-    if grade is Grade.CLEAR and rng.random() < 0.5:
+    if grade is not Grade.SUBTLE and rng.random() < 0.5:
         side = _side(rng)
         centre = (side * 10.0, 5.0, 14.0)
         return Bleed(Label.INTRAVENTRICULAR, grade, "cast", side, centre, (30.0, 75.0, 30.0), hu)
-    level = {Grade.CLEAR: 26.0, Grade.MODERATE: 34.0, Grade.SUBTLE: 41.0}[grade]
+    level = {Grade.CLEAR: 21.0, Grade.MODERATE: 28.0, Grade.SUBTLE: 36.0}[grade]
     level += float(rng.uniform(-3.0, 3.0))
     centre, reach = (0.0, level, 5.0), (50.0, 45.0, 40.0)
     return Bleed(Label.INTRAVENTRICULAR, grade, "occipital horns", 0, centre, reach, hu)
@@ -197,7 +204,7 @@ def _intraparenchymal(grade: Grade, rng: np.random.Generator) -> Bleed:
     name, _, middle, largest = _HAEMATOMAS[rng.choice(len(shares), p=shares / shares.sum())]
     jitter = rng.uniform(-3.0, 3.0, 3)
     centre = (side * (middle[0] + jitter[0]), middle[1] + jitter[1], middle[2] + jitter[2])
-    size = float(rng.uniform(*_SIZE[grade])) / 1.35 * largest
+    size = float(rng.uniform(*_SIZE[grade])) / 1.2 * largest
     half = (size * rng.uniform(0.7, 0.85), size, size * rng.uniform(0.8, 1.0))
     push = 0.0 if name in ("pons", "cerebellum") else -side * 0.2 * max(0.0, size - 6)
     return Bleed(

@@ -84,8 +84,11 @@ def shape_of(patient: Patient, grid: Grid) -> Shape:
     # Ellipsoids for the face and the neck, joined with the skull's by the deepest.
     face = _ellipsoid(x, y, z, (0.0, -36.0, -62.0), (61.0, 58.0, 72.0))
     neck = _ellipsoid(x, y, z, (0.0, 30.0, -100.0), (58.0, 54.0, 72.0))
+    between = _ellipsoid(x, y, z, (0.0, -2.0, -95.0), (57.0, 62.0, 66.0))
     nose = _ellipsoid(x, y, z, (0.0, -88.0, -58.0), (11.0, 20.0, 20.0))
-    skin = np.maximum(np.maximum(outer, face + 1.5 * coarse), np.maximum(neck, nose))
+    skin = np.maximum(
+        np.maximum(outer, nose), np.maximum(np.maximum(neck, between), face + 1.5 * coarse)
+    )
     return Shape(depth, z - floor_mm(x, y), skin, coarse)
 
 

@@ -31,7 +31,8 @@ def _paint_soft_tissue(canvas: Canvas, outer: Field) -> None:
     muscle = canvas.inside(6.0 * (1 - beside) + 2 + np.minimum(outer, 0))
     muscle *= np.abs(canvas.x) > 30
     deep = np.clip((-26 - canvas.z) * np.float32(1 / 10), 0.0, 1.0) * (outer < 4)
-    deep *= np.clip(0.5 + 1.1 * canvas.folds + 0.5 * canvas.fine, 0.0, 1.0)
+    # Planes of fat part the muscles.
+    deep *= canvas.inside(2.7 * np.abs(canvas.folds) + 0.6 * canvas.coarse - 0.7)
     deep *= canvas.inside(canvas.skin - 6.0)
     np.maximum(muscle, deep, out=muscle)
     muscle *= canvas.inside(canvas.skin - 2.5)

@@ -36,7 +36,7 @@ class FoldData:
         slices: the folder with slices.npy.
         every: all slices of the folder, as of `samples.read_slices`, with fold (null without one).
         held_out: the slices of the holdout patients, who are in no fold.
-        labels: image_id and the six labels.
+        labels: image_id and the six labels, of the holdout as well.
     """
 
     experiment: Experiment
@@ -130,11 +130,12 @@ def read_fold(
     """
     own = read_parquet(folds).select("image_id", "fold")
     every = read_slices(slices).join(own, on="image_id", how="left", maintain_order="left")
-    held_out = every.clear()
+    held_out, known = every.clear(), read_parquet(labels).select("image_id", *NAMES)
     if holdout is not None:
-        images = read_parquet(holdout, columns=["image_id"])
+        images = read_parquet(holdout).select("image_id", *NAMES)
         held_out = every.join(images, on="image_id", how="semi", maintain_order="left")
-    data = FoldData(experiment, fold, slices, every, held_out, read_parquet(labels))
+        known = pl.concat([known, images])
+    data = FoldData(experiment, fold, slices, every, held_out, known)
     if not len(data.inside) or not len(data.outside):
         raise StageError(
             f"fold {fold}: {counted(len(data.inside), 'slice')} to predict and "

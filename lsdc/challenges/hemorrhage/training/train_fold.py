@@ -25,7 +25,7 @@ class FoldJob(SharedJob):
         slices: the folder with slices.npy and slices.parquet.
         labels: the labels' Parquet file.
         folds: the folds' Parquet file.
-        holdout: the Parquet file of the images in no fold; only image_id is read.
+        holdout: the Parquet file of the images in no fold, and of their labels.
         out: the folder to write the result to.
         identity: fingerprint of everything that the training depends on. The predictions also
             depend on `experiment.tta`.

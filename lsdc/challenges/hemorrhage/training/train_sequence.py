@@ -23,7 +23,7 @@ class SequenceJob(Job):
         slices: the folder with slices.npy and slices.parquet.
         labels: the labels' Parquet file.
         folds: the folds' Parquet file.
-        holdout: the Parquet file of the images in no fold; only image_id is read.
+        holdout: the Parquet file of the images in no fold, and of their labels.
         fold_folder: the folder of the same fold's trained slice model.
         out: the folder to write the result to.
         identity: fingerprint of everything that the training depends on, beside the slice model.

@@ -1,6 +1,7 @@
 """Each subtype lies where it should, looks as it should, and can be told from the others."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,10 +14,15 @@ from lsdc.challenges.hemorrhage.phantom.bleeds import (
     draw_bleeds,
     midline_shift_mm,
 )
+from lsdc.challenges.hemorrhage.phantom.image import Scene
 from lsdc.challenges.hemorrhage.phantom.visibility import find, labels
 from lsdc.challenges.hemorrhage.vocabulary import SUBTYPES, Label
 from tests.challenges.hemorrhage.phantom.scenes import (
+    COUNT,
+    PATIENT,
     SPACING_MM,
+    STACK,
+    STRAIGHT,
     blood,
     depth_mm,
     drawn,
@@ -90,9 +96,11 @@ def test_intraventricular_blood_replaces_only_the_ventricles_fluid(seed: int) ->
     bleed = drawn(Label.INTRAVENTRICULAR, seed)
     shown = shown_on(bleed)
     assert shown
-    for number in shown[::2]:
+    large = [number for number in shown if blood(bleed, number).sum() > 40]
+    assert large
+    for number in large[::2]:
         before = render((), number).hu[blood(bleed, number)]
-        assert np.median(before) < 18
+        assert np.median(before) < 14
         # Some pixels are partly brain, and the choroid plexus is calcified.
         assert ((before < 26) | (before > 50)).mean() > 0.8
 
@@ -164,11 +172,14 @@ def test_a_mass_pushes_the_ventricles_to_the_other_side() -> None:
 
 
 def test_thick_slices_take_contrast_from_thin_layers() -> None:
-    bleed = convex(0)
-    number = slice_at(bleed.centre_mm[2])
-    contrast = render((bleed,), number).contrast[bleed.subtype]
-    edge = slice_at(bleed.centre_mm[2] + 0.93 * bleed.size_mm[2])
-    assert render((bleed,), edge).contrast[bleed.subtype].max() < 0.8 * contrast.max()
+    bleed = replace(convex(0), size_mm=(3.0, 70.0, 48.0))
+    highest = []
+    for thickness_mm in (1.0, 10.0):
+        stack = replace(STACK, thicknesses_mm=np.full(COUNT, thickness_mm))
+        # The skull slopes there, so that a thick slice shows bone, blood and brain together.
+        shown = Scene(PATIENT, (bleed,), STRAIGHT, stack).render(slice_at(60.0))
+        highest.append(float(np.quantile(shown.contrast[bleed.subtype], 0.998)))
+    assert highest[1] < 0.7 * highest[0]
 
 
 def test_subtler_grades_are_less_visible() -> None:
@@ -204,14 +215,15 @@ def test_four_in_ten_studies_bleed_and_epidural_blood_is_rarest() -> None:
     assert sum(bool(hand) for hand in dealt) == 200
     counts = Counter(label for hand in dealt for label in hand)
     assert min(counts, key=counts.__getitem__) is Label.EPIDURAL
-    assert any(len(hand) > 1 for hand in dealt)
+    assert len({hand for hand in dealt if len(hand) > 1}) > 5  # combinations
     for hand in dealt:
         if Label.INTRAVENTRICULAR in hand:
             assert {Label.INTRAPARENCHYMAL, Label.SUBARACHNOID} & set(hand)
 
 
-def test_few_studies_still_have_every_subtype() -> None:
-    dealt = deal_subtypes(13, np.random.default_rng(1))
+@pytest.mark.parametrize("studies", [2, 13])
+def test_few_studies_still_have_every_subtype(studies: int) -> None:
+    dealt = deal_subtypes(studies, np.random.default_rng(1))
     assert {label for hand in dealt for label in hand} == set(SUBTYPES)
 
 

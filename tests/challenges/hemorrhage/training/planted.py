@@ -68,13 +68,14 @@ def plant(root: Path, *, studies: int, slices: int, seed: int = 0) -> "Data":
     np.save(root / "slices.npy", _draw(blob.ravel(), random))
     table.write_parquet(root / "slices.parquet")
     named = pl.DataFrame(labels, schema=dict.fromkeys(NAMES, pl.Int8))
-    table.select("image_id").hstack(named).write_parquet(root / "labels.parquet")
+    known = table.select("image_id").hstack(named)
     number = np.arange(studies * slices) // slices
     dealt = table.select("image_id", "study_id", "patient").with_columns(
         fold=pl.Series(number // 2 % 3, dtype=pl.Int32)
     )
     dealt.filter(number < studies - 1).write_parquet(root / "folds.parquet")
-    dealt.filter(number == studies - 1).drop("fold").write_parquet(root / "holdout.parquet")
+    known.filter(number < studies - 1).write_parquet(root / "labels.parquet")
+    known.filter(number == studies - 1).write_parquet(root / "holdout.parquet")
     return Data(root)
 
 
@@ -94,6 +95,7 @@ class Data:
     root: Path
     labels_file: Path | None = None
     folds_file: Path | None = None
+    holdout_file: Path | None = None
 
     @property
     def labels(self) -> Path:
@@ -102,6 +104,10 @@ class Data:
     @property
     def folds(self) -> Path:
         return self.folds_file or self.root / "folds.parquet"
+
+    @property
+    def holdout(self) -> Path:
+        return self.holdout_file or self.root / "holdout.parquet"
 
     def train(
         self,
@@ -118,7 +124,7 @@ class Data:
             slices=self.root,
             labels=self.labels,
             folds=self.folds,
-            holdout=self.root / "holdout.parquet",
+            holdout=self.holdout,
             out=out,
             identity=fingerprint({"experiment": experiment}),
             seed=3,
@@ -140,7 +146,7 @@ class Data:
             slices=self.root,
             labels=self.labels,
             folds=self.folds,
-            holdout=self.root / "holdout.parquet",
+            holdout=self.holdout,
             fold_folder=fold,
             out=fold / "sequence",
             identity=fingerprint({"experiment": experiment}),

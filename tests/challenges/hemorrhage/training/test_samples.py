@@ -26,7 +26,7 @@ def read(data: Data, *settings: str) -> FoldData:
         slices=data.root,
         labels=data.labels,
         folds=data.folds,
-        holdout=data.root / "holdout.parquet",
+        holdout=data.holdout,
     )
 
 

@@ -25,9 +25,10 @@ def held_out_changed(data: Data, folder: Path) -> Data:
         pl.when(pl.col("image_id").is_in(own)).then(name).otherwise(1 - pl.col(name)).alias(name)
         for name in NAMES
     ]
-    path = folder / "turned.parquet"
-    pl.read_parquet(data.labels).with_columns(turned).write_parquet(path)
-    return replace(data, labels_file=path)
+    files = [folder / "turned.parquet", folder / "turned_holdout.parquet"]
+    for before, after in zip((data.labels, data.holdout), files, strict=True):
+        pl.read_parquet(before).with_columns(turned).write_parquet(after)
+    return replace(data, labels_file=files[0], holdout_file=files[1])
 
 
 @pytest.mark.usefixtures("same_process")
@@ -84,7 +85,8 @@ def test_own_labels_of_a_fold_and_of_the_holdout_affect_nothing_that_is_predicte
     assert not one["label_any"].equals(two["label_any"])
     held = [pl.read_parquet(tmp_path / run / "holdout.parquet") for run in "ab"]
     assert held[0].select(NAMES).equals(held[1].select(NAMES))
-    assert len(held[0]) == 6
+    assert not held[0]["label_any"].equals(held[1]["label_any"])
+    assert (len(held[0]), held[0]["label_any"].null_count()) == (6, 0)
     assert "fold" not in held[0].columns
 
 

@@ -24,7 +24,8 @@ STACKING = small("sequence.kind=stacking", "sequence.reach=1")
 def fold(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a fold whose vectors are planted: a feature is the blob."""
     out = tmp_path_factory.mktemp("fold")
-    blob = pl.read_parquet(data.labels)["subdural"].to_numpy()
+    tables = [pl.read_parquet(each) for each in (data.labels, data.holdout)]
+    blob = pl.concat(tables)["subdural"].to_numpy()
     vectors = np.random.default_rng(0).normal(0, 0.1, (60, 8 + 6 + 2)).astype(np.float32)
     vectors[:, 0] += 2 * blob - 1
     vectors[:, 8 + NAMES.index("subdural")] += 4 * blob - 2
@@ -42,7 +43,7 @@ def test_all_slices_of_the_fold_and_the_holdout_are_predicted(
     folds = pl.read_parquet(data.folds)
     assert set(oof["image_id"]) == set(folds.filter(fold=0)["image_id"])
     held = pl.read_parquet(tmp_path / "sequence" / "holdout.parquet")
-    assert set(held["image_id"]) == set(pl.read_parquet(data.root / "holdout.parquet")["image_id"])
+    assert set(held["image_id"]) == set(pl.read_parquet(data.holdout)["image_id"])
     for table in (oof, held):
         found = table.select(NAMES).to_numpy()
         assert found.min() >= 0
@@ -81,7 +82,7 @@ def test_folds_by_image_hide_the_labels_of_a_studys_own_slices(
     for name, given in (("a", leaky), ("b", held_out_changed(leaky, tmp_path))):
         (tmp_path / name).mkdir()
         shutil.copy(fold / "vectors.npy", tmp_path / name)
-        found.append(Data(data.root, given.labels, folds).train_sequence(tmp_path / name))
+        found.append(given.train_sequence(tmp_path / name))
     assert found[0].select(NAMES).equals(found[1].select(NAMES))
     assert len(found[0]) == 18
 

@@ -1,0 +1,138 @@
+"""Whole runs of the haemorrhage challenge: the same commands, flows and pools as for any other."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from lsdc.challenges.hemorrhage.catalog_tables import CATALOG
+from lsdc.challenges.hemorrhage.competition.tables import read_labels
+from lsdc.challenges.hemorrhage.phantom.study import Order
+from lsdc.challenges.hemorrhage.phantom.writer import write_phantom
+from lsdc.challenges.hemorrhage.scoring.metric import score
+from lsdc.challenges.hemorrhage.vocabulary import LABELS
+from lsdc.store.files import digest_file
+from tests.flows.conftest import Outcome, lsdc
+from tests.flows.pools import installed
+
+FOLDS = 2
+TINY = """
+[tiny]
+based_on = "ich-demo"
+[tiny.slices]
+size_px = 32
+[tiny.training]
+epochs = 1
+[tiny.sequence]
+epochs = 1
+"""
+RESULTS = ("oof.parquet", "scores.json", "submission.csv", "fold-0/model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small phantom."""
+    out = tmp_path_factory.mktemp("head") / "data"
+    write_phantom(out, Order(10, 2, seed=3, size=48, fewest_slices=8, most_slices=10))
+    return out
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Set the user's experiments: a tiny one."""
+    path = tmp_path_factory.mktemp("presets") / "own.toml"
+    path.write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSDC_PRESETS", str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def home(data: Path, presets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a run."""
+    home = tmp_path_factory.mktemp("home") / "home"
+    done = run_local(data, home)
+    assert done.code == 0, done.out + done.err
+    return home
+
+
+def run_local(data: Path, home: Path, *more: str) -> Outcome:
+    given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--home", home)
+    return lsdc("run-local", *given, "--threads", "1", *more)
+
+
+def digests(run: Path) -> dict[str, str]:
+    return {name: digest_file(run / name) for name in RESULTS}
+
+
+def test_every_labelled_image_is_predicted_once_and_scored(data: Path, home: Path) -> None:
+    run, labels = home / "runs/tiny", read_labels(data)
+    oof = pl.read_parquet(run / "oof.parquet")
+    files = {path.stem for path in (data / "stage_2_train_images").iterdir()}
+    assert {*oof["image_id"]} <= {*labels["image_id"]}
+    # The file with too few pixels has labels, and is in no fold.
+    assert len(oof) == oof["image_id"].n_unique() == len(labels) - 1
+    assert {*labels["image_id"]} <= files
+    assert oof.group_by("patient").agg(pl.col("fold").n_unique())["fold"].max() == 1
+    scores = json.loads((run / "scores.json").read_text())
+    own = labels.join(oof, on="image_id", how="semi")
+    expected = score(own, oof.select("image_id", *map(str, LABELS)), "oof").as_dict()
+    assert {name: scores[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert (scores["leaky"], scores["partial"], set(scores["folds"])) == (False, False, {"0", "1"})
+
+
+def test_the_submission_has_every_row_in_the_order_of_the_sample(data: Path, home: Path) -> None:
+    written = pl.read_csv(home / "runs/tiny/submission.csv")
+    sample = pl.read_csv(data / "stage_2_sample_submission.csv")
+    assert written["ID"].to_list() == sample["ID"].to_list()
+    assert written["Label"].is_between(0, 1, closed="none").all()
+
+
+def test_the_catalog_shows_the_tables_and_no_patient_as_it_stands(data: Path, home: Path) -> None:
+    with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as catalog:
+        there = {row[0] for row in catalog.execute("SHOW TABLES").fetchall()}
+        assert {*CATALOG} <= there
+        found = catalog.execute("SELECT DISTINCT patient FROM images").fetchall()
+    assert all(len(each) == 16 and not each.startswith("ID_") for (each,) in found)
+
+
+def test_nothing_is_computed_again(data: Path, home: Path) -> None:
+    before = digests(home / "runs/tiny")
+    done = run_local(data, home)
+    assert "nothing was computed" in done.out, done.out + done.err
+    assert digests(home / "runs/tiny") == before
+
+
+@pytest.mark.slow_runs
+def test_only_the_sequence_model_is_trained_anew_if_its_settings_change(
+    data: Path, home: Path
+) -> None:
+    done = run_local(data, home, "--set", "sequence.epochs=2")
+    assert done.code == 0, done.out + done.err
+    assert {"sequence 0", "sequence 1", "oof"} <= done.ran
+    assert not {"index", "folds", "slices train", "fold 0", "fold 1"} & done.ran
+
+
+def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:
+    done = lsdc("run-local", "--experiment", "demo", "--data", data, "--home", home)
+    assert done.code == 2
+    assert "an experiment of RSNA 2024" in done.err.replace("\n", " ")
+
+
+@pytest.mark.slow_prefect
+def test_pools_train_folds_of_this_challenge_to_the_same_bits(
+    data: Path, home: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "home"
+    with installed(other) as here:
+        given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--threads", "1")
+        done = here.trigger("pipeline/default", *given, "--watch")
+        assert done.returncode == 0, done.stdout + done.stderr
+        names = {run["name"] for run in here.ask("flow_runs/filter", {})}
+        assert {"train-fold-0-tiny", "train-fold-1-tiny"} <= names
+    assert digests(other / "runs/tiny") == digests(home / "runs/tiny")
+    shutil.rmtree(other)
