@@ -57,7 +57,7 @@ def make_images(studies: int = STUDIES, *, test: bool = True) -> pl.DataFrame:
 
 
 def make_labels(images: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
-    """Return labels of training images: runs of slices in three of four studies, rarely epidural."""
+    """Return labels of training images: runs of slices in most studies, rarely epidural."""
     random = np.random.default_rng(seed)
     training = images.filter(split="train")
     labels = np.zeros((training.height, len(PARTS)), dtype=np.int8)
