@@ -48,12 +48,12 @@
   const several = runs.length > 1;
   const longest = (texts) => texts.reduce((most, text) => Math.max(most, text.length), 0);
   const columns = [
-    { name: data.groupName, word: true, width: 4.5 + 0.4 * longest(groups), text: (i) => groups[group[i]], by: (i) => group[i], below: place },
+    { name: data.groupName, word: true, width: Math.max(8.5, 4.5 + 0.5 * longest(groups)), text: (i) => groups[group[i]], by: (i) => group[i], below: place },
     ...facets.map((facet, number) => ({
       name: facet.name,
       word: number < data.apart,
       narrow: true,
-      width: Math.max(3, 1.5 + 0.4 * longest([facet.name, ...facet.names])),
+      width: number < data.apart ? 2 + 0.5 * longest(facet.names) : Math.max(3, 1.5 + 0.4 * longest(facet.names)),
       text: (i) => facet.names[values[number][i]],
       by: (i) => values[number][i],
     })),

@@ -15,5 +15,5 @@ SHORT_NAMES = {
 }
 # A binary label as classes of the page.
 PRESENCE = ("absent", "present")
-# Fifths of a stack, by their numbers in tables.
-HEIGHT_NAMES = ("lowest fifth", "low", "middle", "high", "highest fifth")
+# Fifths of a stack.
+HEIGHT_NAMES = ("lowest", "low", "middle", "high", "highest")

@@ -10,6 +10,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.hemorrhage.report.figures.chosen import spread_cases
+from lsdc.challenges.hemorrhage.report.figures.scored import Scored
 from lsdc.challenges.hemorrhage.report.figures.sources import read_run
 from lsdc.challenges.hemorrhage.report.page.build import build_report
 from lsdc.errors import DataError
@@ -120,11 +122,11 @@ def test_shares_by_label_kind_height_and_study_are_those_of_the_table(
     shown = [number(row[-1]) for row in page.tables["By kind of slice"][1:]]
     kinds = [of_image.filter(each).sum() for each in (bleeds, ~bleeds & affected, ~affected)]
     assert shown == pytest.approx(kinds, abs=0.051)
-    shown = [number(row[-1]) for row in page.tables["By height in the stack"][1:]]
+    shown = [number(row[-1]) for row in page.tables["By height in the stack, in fifths"][1:]]
     assert shown == pytest.approx(
         [of_image.filter(height == each).sum() for each in range(5)], abs=0.051
     )
-    cells = page.tables["Share of the score in %, and mean loss, by height in the stack"]
+    cells = page.tables["Share of the score in %, and mean loss, by height in the stack, in fifths"]
     for place, row in enumerate(cells[1:7]):
         wanted = [cost[(height == each).to_numpy(), place].sum() for each in range(5)]
         assert [number(text) for text in row[1:6]] == pytest.approx(wanted, abs=0.051)
@@ -202,8 +204,33 @@ def test_marks_of_the_score_are_said(tmp_path: Path) -> None:
     assert "predicted by no model: 1 image of the out-of-fold table by neighbours" in found
 
 
+def test_a_run_that_is_worse_than_the_prior_says_so(tmp_path: Path) -> None:
+    home = write_run(tmp_path)
+    oof = home.run("ich-demo") / "oof.parquet"
+    rows = pl.read_parquet(oof)
+    rows.with_columns((1 - pl.col(name)).alias(name) for name in LABELS).write_parquet(oof)
+    found = read_page(build_report([read_run(home, "ich-demo")]))
+    assert "ich-demo is worse than the prior" in found.words
+
+
+def test_chosen_cases_are_of_all_labels_and_of_many_studies(home: Home) -> None:
+    scored = read_run(home, "ich-demo").scored
+    cases = spread_cases(scored, 12)
+    assert sorted(cases.labels) == sorted(2 * [*range(6)])
+    assert len(set(cases.images)) == 12
+    first = scored.costs.argmax(axis=0)
+    assert cases.images[0] == first[0]  # the costliest of the first label
+    # A study whose slices all cost most does not fill the list.
+    rows = scored.rows.with_columns(
+        subdural=pl.when(pl.col("study_id") == study_of(3)).then(0.9).otherwise(0.7),
+        label_subdural=pl.lit(0, pl.Int8),
+    )
+    chosen = spread_cases(Scored("one", rows), 36).of_label(4)
+    assert rows["study_id"].gather(chosen.images).n_unique() > 3
+
+
 def test_a_good_run_has_no_marks_but_for_the_image_without_prediction(page: ReadPage) -> None:
-    for word in ("partial", "leaky", "too good", "in more than one fold"):
+    for word in ("partial", "leaky", "too good", "in more than one fold", "worse than"):
         assert word not in page.words
     assert page.words.count("predicted by no model") == 1
 
@@ -216,7 +243,7 @@ def test_a_run_without_test_set_records_and_sequence_has_a_page(tmp_path: Path) 
         (home.fold("ich-demo", fold) / "fit.json").unlink()
     shutil.rmtree(home.root / "costs")
     found = read_page(build_report([read_run(home, "ich-demo")]))
-    assert "By height in the stack" not in found.tables  # no index, so no slices
+    assert "By height in the stack, in fifths" not in found.tables  # no index, so no slices
     assert found.cases["groupName"] == "Image"
     assert found.cases["apart"] == 1
     assert len(found.tables["Log loss by fold, lower is better"]) == 9

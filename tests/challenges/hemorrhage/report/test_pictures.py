@@ -85,7 +85,7 @@ def test_a_test_study_has_predictions_and_no_labels(home: Home, stacks: Stacks) 
 def test_a_sheet_shows_every_slice_in_every_window(slices: int, windows: int) -> None:
     stack = plant(slices, {}, windows)
     drawn = np.asarray(sheet.draw_sheet(stack, ["a window"] * windows, run=RUN))
-    per_row = {1: 6, 2: 4, 3: 4}[windows]
+    per_row = {1: 6, 2: 4, 3: 3}[windows]
     room = (sheet.WIDTH - 2 * sheet.MARGIN - sheet.GAP * (per_row - 1)) // per_row
     tile = room // windows
     white = (drawn == 255).all(axis=2)
@@ -105,8 +105,8 @@ def test_labels_colour_the_strip_above_their_slice() -> None:
     drawn = np.asarray(sheet.draw_sheet(stack, ["a", "b", "c"], run=RUN))
     strip = drawn[sheet.MARGIN + sheet.TITLE + sheet.LEGEND]
     colours = [tuple(map(int, each)) for each in strip]
-    room = (sheet.WIDTH - 2 * sheet.MARGIN - sheet.GAP * 3) // 4
-    lefts = [sheet.MARGIN + number * (room + sheet.GAP) for number in range(4)]
+    room = (sheet.WIDTH - 2 * sheet.MARGIN - sheet.GAP * 2) // 3
+    lefts = [sheet.MARGIN + number * (room + sheet.GAP) for number in range(3)]
     assert colours[lefts[0] + 5] == colours[lefts[0] + room - 20] == LABEL_COLOURS["subdural"]
     assert colours[lefts[1] + 5] == GROUND
     assert colours[lefts[2] + 5] == LABEL_COLOURS["epidural"]

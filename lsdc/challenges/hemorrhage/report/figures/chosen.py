@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.hemorrhage.report.figures.scored import Scored
@@ -46,19 +47,35 @@ def tabled_cases(scored: Scored) -> Cases:
 
 
 def spread_cases(scored: Scored, most: int) -> Cases:
-    """Return costly cases of all labels, as many of each, the worst first; each image once.
+    """Return costly cases of all labels and of many studies, each image once.
 
-    Labels take turns, so that rare ones are shown, too.
+    Labels take turns, so that rare ones are shown, too. Slices beside one another look alike, so
+    each further slice of a study counts half as much as the one before it.
     """
-    queues = [iter(np.argsort(-column, kind="stable").tolist()) for column in scored.costs.T]
+    queues = [iter(_by_studies(scored, column)) for column in scored.costs.T]
     taken, found = set[int](), list[int]()
-    while queues and len(found) < min(most, len(scored.rows)):
+    while len(found) < min(most, len(scored.rows)):
         for label, queue in enumerate(queues):
             image = next((each for each in queue if each not in taken), None)
             if image is not None and len(found) < most:
                 taken.add(image)
                 found.append(image * len(PARTS) + label)
     return _cases(np.array(found, dtype=np.int64))
+
+
+def _by_studies(scored: Scored, costs: NDArray[np.float64]) -> list[int]:
+    """Return the images from the costliest on; each further one of a study counts half as much."""
+    study = pl.coalesce("study_id", "image_id")
+    ranked = (
+        scored.rows.select(study, cost=pl.Series(costs))
+        .with_row_index("image")
+        .sort("cost", descending=True, maintain_order=True)
+        .with_columns(before=pl.int_range(pl.len()).over("study_id"))
+    )
+    order = ranked.sort(
+        pl.col("cost") * 0.5 ** pl.col("before"), descending=True, maintain_order=True
+    )
+    return order["image"].to_list()
 
 
 def _cases(flat: Numbers) -> Cases:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lsdc.challenges.hemorrhage.report.figures.chosen import spread_cases
 from lsdc.challenges.hemorrhage.report.page.cards import Pictures, make_cards
 from lsdc.challenges.hemorrhage.report.page.content import Content
-from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES
+from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.errors import LsdcError
 from lsdc.report.blocks import Block, CaseList, Paragraph, Row, Section
@@ -15,11 +15,13 @@ from lsdc.report.blocks import Block, CaseList, Paragraph, Row, Section
 log = logging.getLogger("lsdc.report")
 
 _WITHOUT_IMAGES = 36
+_SHORT = {label: short for label, short in SHORT_NAMES.items() if short != label}
 _ABOUT_IMAGES = (
-    "The images that cost most for each label; labels take turns, and each image is shown once. A "
-    "picture shows the slice in the windows that the model sees, the slices below and above, and "
-    "the predictions of all slices of the study, from the lowest to the highest: curves are "
-    "probabilities from 0 to 1, bars below them are the labels, and the line marks the slice."
+    "Images that cost much, for each label and of many studies; each image is shown once. A "
+    "picture shows the slice in windows that the model sees, the slices below and above, and the "
+    "predictions of all slices of the study, from the lowest to the highest: curves are "
+    "probabilities from 0 to 1, bars below them are the labels, and the line marks the slice. "
+    f"{', '.join(f'{short} is {LABEL_NAMES[label].lower()}' for label, short in _SHORT.items())}."
 )
 
 
@@ -58,7 +60,7 @@ def gallery(content: Content, images: Images | None) -> Section:
         blocks.append(Paragraph(f"'lsdc report {name}' writes the report with images of cases."))
     if not pictures:
         cases = spread_cases(content.first, _WITHOUT_IMAGES)
-        blocks.append(Paragraph("The cases of each label that cost most."))
+        blocks.append(Paragraph("Cases of each label that cost much, of many studies."))
     lists = [
         CaseList(LABEL_NAMES[part], "", make_cards(content, own, pictures), compact=not pictures)
         for number, part in enumerate(PARTS)

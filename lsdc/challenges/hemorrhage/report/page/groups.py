@@ -88,7 +88,7 @@ def share_map(content: Content, run: int) -> HeatMap:
         for height, group in enumerate(lost.heights)
     ]
     rows.append(("All", [*whole, None]))
-    caption = "Share of the score in %, and mean loss, by height in the stack"
+    caption = "Share of the score in %, and mean loss, by height in the stack, in fifths"
     name = content.scored[run].name
     return HeatMap(content.titled(caption, name), "", [*HEIGHT_NAMES, "All"], rows)
 
@@ -126,7 +126,7 @@ def _by_height(content: Content, run: int) -> DataTable:
         ]
         for number, (name, each) in enumerate(zip(HEIGHT_NAMES, heights, strict=True))
     ]
-    caption = content.titled("By height in the stack", content.scored[run].name)
+    caption = content.titled("By height in the stack, in fifths", content.scored[run].name)
     return DataTable(caption, ["", "With haemorrhage", "Slices", "Mean loss", _SHARE], rows)
 
 

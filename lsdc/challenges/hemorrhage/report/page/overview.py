@@ -24,6 +24,11 @@ def overview(content: Content) -> Section:
     worst = costliest_cases(first, FIRST_CASES)
     whose = "" if content.is_single else f" in {first.name}"
     warnings = [text for source in content.runs for text in warnings_of(source)]
+    warnings += [
+        f"{each.name} is worse than the prior, which predicts the same for every slice."
+        for each in content.scored
+        if each.score.score >= each.prior.score
+    ]
     tables: list[list[Block]] = [[label_table(content, 0)]]
     if first.has_places:
         tables.append([share_map(content, 0)])

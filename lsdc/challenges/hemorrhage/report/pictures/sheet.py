@@ -20,7 +20,7 @@ from lsdc.store.home import Home
 WIDTH, MARGIN, GAP = 1600, 24, 14
 TITLE, LEGEND = 92, 30
 MARK, CAPTION, ROW_GAP = 6, 52, 12
-_PER_ROW = {1: 6, 2: 4, 3: 4}
+_PER_ROW = {1: 6, 2: 4, 3: 3}
 _PROFILE = 6 * 58 + 34
 _SHOWN = 0.05  # smaller probabilities are left out of captions
 _SUBTYPES = [part for part in PARTS if part != Label.ANY]
