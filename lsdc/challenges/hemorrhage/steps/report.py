@@ -7,5 +7,5 @@ from lsdc.challenges.hemorrhage.steps.prepare import Prepared
 from lsdc.store.manifest import Manifest
 
 
-def report(run: HemorrhageRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:  # noqa: ARG001
+def report(run: HemorrhageRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
     """Write nothing yet."""
