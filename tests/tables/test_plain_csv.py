@@ -23,9 +23,14 @@ def outcome(path: Path, content: bytes) -> tuple[list[str], list[tuple[object, .
     return table.columns, table.rows()
 
 
+CELLS = st.text("x1 \t.", max_size=3)
+LINES = [st.lists(CELLS, min_size=width, max_size=width).map(",".join) for width in (2, 3, 4)]
+TABLES = [st.lists(lines, max_size=5).map("\n".join) for lines in LINES]
+
+
 @given(
     st.sampled_from(["a,b\n", "a,b,c\n", "c,b,d,a\n", "b,a\r\n", "a,b,b\n", "a,c\n"]),
-    st.text('x1, \t\n\r;"é\0', max_size=24),
+    st.one_of(*TABLES, st.text('x1, \t\n\r;"é\0', max_size=24)),
     st.booleans(),
 )
 @example("a,b\n", "1,2\n3,4", True)

@@ -102,12 +102,7 @@ def warn_of_filled(stage: str, filled: pl.DataFrame) -> None:
 
 def _with_neighbours(gaps: pl.DataFrame, given: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
     """Return `Filled` for the images of `gaps`, in their order."""
-    series = (
-        images.select("image_id", *_SERIES, "order")
-        .join(gaps, on="image_id", how="semi")
-        .select(_SERIES)
-        .unique()
-    )
+    series = images.join(gaps, on="image_id", how="semi").select(_SERIES).unique()
     known = given.select("image_id", predicted="image_id")
     placed = (
         images.join(series, on=_SERIES, how="semi")
