@@ -52,6 +52,15 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("resume_same_bits", "processes_difference", "processes_speed"),
         ],
     ),
+    "hemorrhage": (
+        "--slices 200 --rounds 1",
+        [
+            *(f"{one}_{size}" for one in ("notes_to_prepare", "png_to_map") for size in (256, 512)),
+            *(f"prepare_{size}_to_{other}" for other in ("decode", "one") for size in (256, 512)),
+            *(f"prepare_{size}_to_decode_each" for size in (256, 512)),
+            *(f"{what}_674000_{size}" for what in ("minutes", "gb") for size in (256, 512)),
+        ],
+    ),
     "index": (
         "--files 150",
         [

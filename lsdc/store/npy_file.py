@@ -1,4 +1,4 @@
-"""The file of crops: a `.npy` that is written study by study.
+"""The file of crops or slices: a `.npy` that is written study by study.
 
 It is not memory-mapped: dirty pages of a map count as the process's memory until the system writes
 them back, so memory would grow with the number of studies.
@@ -42,6 +42,39 @@ def write_crops(
             file.write(np.ascontiguousarray(samples, dtype=kind).data)
 
         yield write
+
+
+@contextmanager
+def append_samples(
+    path: Path, most: int, shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> Iterator[Callable[[Crops], None]]:
+    """Yield a function that appends one sample of this shape; the file has as many as it was given.
+
+    Args:
+        path: the file to write.
+        most: the largest number of samples, for which space is reserved.
+        shape: the shape of one sample.
+        dtype: its type.
+
+    Raises:
+        NoSpaceError: the disk is too small; raised before anything is written.
+    """
+    with write_atomic(path) as temporary, temporary.open("r+b") as file:
+        kind = np.dtype(dtype)
+        _write_header(file, (most, *shape), kind)
+        start, sample_bytes = file.tell(), int(np.prod(shape)) * kind.itemsize
+        file.flush()
+        reserve(temporary, start + most * sample_bytes)
+
+        def append(sample: Crops) -> None:
+            file.write(np.ascontiguousarray(sample, dtype=kind).data)
+
+        yield append
+        end = file.tell()
+        file.seek(0)
+        _write_header(file, ((end - start) // sample_bytes, *shape), kind)
+        assert file.tell() == start  # NumPy leaves room for any number of samples
+        file.truncate(end)
 
 
 def join_files(parts: Sequence[Path], path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Prepared slices: Hounsfield units, windows and squares of pixels, stored once for training."""
