@@ -42,7 +42,8 @@ from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
 
-FILES, STUDY, ROUNDS = 32, 32, 5
+# More than a processor's cache holds: files of a large data set are in none.
+FILES, STUDY, ROUNDS = 160, 32, 5
 STARTED = 96  # enough files for both readers to start
 WHOLE_COMPETITION = 674_000
 SIZES = (256, 512)

@@ -66,7 +66,9 @@ class Scored:
     @cached_property
     def costs(self) -> NDArray[np.float64]:
         """The contributions to the score, (n, 6), which add up to it."""
-        return self.losses * PART_WEIGHTS / PART_WEIGHTS.sum() / len(self.losses)
+        weights = PART_WEIGHTS / PART_WEIGHTS.sum() / len(self.losses)
+        found: NDArray[np.float64] = self.losses * weights
+        return found
 
     @cached_property
     def score(self) -> Score:

@@ -124,7 +124,7 @@ def share_of_studies(scored: Scored, part: float) -> float:
     """Return the share of the score of the costliest studies, as large a part of all studies."""
     costs = scored.rows.select("study_id", cost=scored.costs.sum(axis=1))
     by_study = costs.group_by("study_id").agg(pl.col("cost").sum())["cost"].sort(descending=True)
-    return float(by_study.head(max(1, round(part * len(by_study)))).sum() / scored.score.score)
+    return float(by_study.head(max(1, round(part * len(by_study)))).sum()) / scored.score.score
 
 
 def _kinds(scored: Scored) -> dict[str, Mask]:

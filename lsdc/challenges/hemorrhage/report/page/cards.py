@@ -108,7 +108,7 @@ def _facets(
     label = Facet("Haemorrhage", "kind", PARTS, tuple(LABEL_NAMES.values()))
     facets, values = [label], [cases.labels.tolist()]
     if first.has_places:
-        most = int(first.rows["slices"].max() or 1)  # type: ignore[call-overload]
+        most = max(first.rows["slices"].to_list())
         ids = tuple(map(str, range(1, most + 1)))
         facets.insert(0, Facet("Slice", "slice", ids, tuple(f"slice {each}" for each in ids)))
         values.insert(0, (rows["slice"] - 1).to_list())

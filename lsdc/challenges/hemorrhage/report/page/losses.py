@@ -28,7 +28,7 @@ def losses(content: Content) -> Section:
     tables = [_beside(content), *_differences(content)]
     by_fold = [_by_fold(content, run) for run, each in enumerate(content.scored) if each.folds]
     columns: list[list[Block]] = [[_chart(content)]] if content.compared.intervals[0] else []
-    blocks = [Paragraph(_ABOUT), Row([*columns, tables], wide=480), *by_fold]
+    blocks: list[Block] = [Paragraph(_ABOUT), Row([*columns, tables], wide=480), *by_fold]
     return Section("losses", "Losses", blocks)
 
 
@@ -133,8 +133,8 @@ def _differences(content: Content) -> list[Block]:
             [
                 PART_NAMES[part],
                 numbers.difference(found[part].value),
-                numbers.interval(span.low, span.high, signed=True)
-                if (span := found[part].interval)
+                numbers.interval(own.low, own.high, signed=True)
+                if (own := found[part].interval)
                 else numbers.MISSING,
                 numbers.difference((found[part].value or 0.0) * float(weights[part])),
             ]

@@ -121,6 +121,7 @@ def _counts(content: Content) -> list[Figure]:
     found = [Figure("Slices", numbers.count(rows.height), about)]
     if not rows["study_id"].null_count():
         studies = rows.group_by("study_id").agg(pl.col("label_any").max())
-        about = f"{numbers.percent(studies['label_any'].mean())} with haemorrhage"
+        affected = int(studies["label_any"].sum())
+        about = f"{numbers.percent(affected / studies.height)} with haemorrhage"
         found.append(Figure("Studies", numbers.count(studies.height), about))
     return found

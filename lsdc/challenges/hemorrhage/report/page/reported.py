@@ -59,8 +59,8 @@ def _rows(source: RunSource, result: Result) -> list[list[str]]:
     loss = source.experiment.get("loss", {})
     found = []
     for fold, value in result.losses.items():
-        here = _measured(source, fold, lambda rows: training_loss(rows, loss))
-        found.append([f"Validation loss, fold {fold}{remark}", f"{value:.4f}", numbers.loss(here)])
+        own = _measured(source, fold, lambda rows: training_loss(rows, loss))
+        found.append([f"Validation loss, fold {fold}{remark}", f"{value:.4f}", numbers.loss(own)])
     for fold, value in result.training_losses.items():
         last = _last_training_loss(source, fold)
         found.append([f"Training loss, fold {fold}{remark}", f"{value:.4f}", numbers.loss(last)])
