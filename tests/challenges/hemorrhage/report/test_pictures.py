@@ -147,6 +147,14 @@ def test_a_run_without_results_cannot_be_drawn(tmp_path: Path) -> None:
         HEMORRHAGE.inspect(home, RUN, study_of(1), tmp_path / "x.png")
 
 
+def test_a_run_without_prepared_slices_cannot_be_drawn(tmp_path: Path) -> None:
+    home = write_run(tmp_path)
+    for path in (tmp_path / "slices").glob("*/slices.npy"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"run ich-demo: no prepared slices among its results"):
+        HEMORRHAGE.inspect(home, RUN, study_of(1), tmp_path / "x.png")
+
+
 @pytest.mark.parametrize(("at", "there"), [(0, [False, True]), (1, [True, True])])
 def test_a_case_shows_the_slice_and_its_neighbours(at: int, there: list[bool]) -> None:
     drawn = np.asarray(draw_case(plant(3, {}), at, ["a", "b", "c"]))

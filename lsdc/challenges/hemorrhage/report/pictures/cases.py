@@ -93,7 +93,7 @@ def _draw(
     place, window = shown
     is_there = 0 <= place < len(stack)
     pixels = stack.pixels[place] if is_there else None
-    missing = "not readable" if is_there else "end of stack"
+    missing = "no pixels" if is_there else "end of stack"
     size = TEXT - 4 if windows else TEXT - 8
     draw_tile(sheet, box, None if pixels is None else pixels[window], missing, size=size - 2)
     if windows or (is_there and window == 0):

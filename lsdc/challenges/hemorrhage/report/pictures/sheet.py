@@ -41,7 +41,7 @@ def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
     stacks = Stacks(home, run)
     sheet = draw_sheet(stacks.read(study), stacks.windows, run=run)
     with write_atomic(out) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)
+        sheet.save(temporary, format="PNG")
 
 
 def draw_sheet(stack: Stack, windows: Sequence[str], *, run: str) -> Image.Image:
@@ -103,7 +103,7 @@ def _draw_slice(sheet: Image.Image, box: Box, stack: Stack, place: int, count: i
     for window in range(count):
         tile = Box(box.left + window * box.height, box.top + MARK, box.height, box.height)
         shown = None if pixels is None else pixels[window]
-        draw_tile(sheet, tile, shown, "not readable", size=14)
+        draw_tile(sheet, tile, shown, "no pixels", size=14)
     top = box.bottom + MARK + 4
     number = stack.slices["slice"][place]
     write(sheet, (box.left, top + 9), str(number), size=18, anchor="lm")

@@ -15,6 +15,7 @@ from lsdc.challenges.hemorrhage.report.figures.scored import number_slices
 from lsdc.challenges.hemorrhage.report.figures.sources import images_of
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.scoring.oof import LABEL_COLUMNS
+from lsdc.challenges.hemorrhage.slices.prepare import SLICES
 from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.garbage import pinned_results
@@ -33,8 +34,8 @@ class Stack:
         study_id: the study.
         split: train or test.
         slices: image_id, slice (from 1), along_mm: a row for each of the n usable images.
-        pixels: the windows of each slice, (windows, rows, columns); None if its pixels were not
-            readable.
+        pixels: the windows of each slice, (windows, rows, columns); None if its file could not be
+            read, or was not prepared for this run.
         labels: (n, 6), 0 or 1; NaN where not known.
         probabilities: (n, 6); NaN where there is no prediction.
     """
@@ -66,7 +67,7 @@ class Stacks:
         """Read which images there are, and where their prepared slices are.
 
         Raises:
-            DataError: the run has no index of images.
+            DataError: the run has no index of images, or no prepared slices.
         """
         self._folder = home.run(run)
         results = pinned_results(home, run)
@@ -79,7 +80,12 @@ class Stacks:
         order = ["study_id", "series_id", "order", "image_id"]
         numbered = number_slices(images).drop("slices")
         self._images = images.sort(order).join(numbered, on="image_id", maintain_order="left")
-        self._stores = [each for each in results if (each / "slices.npy").is_file()]
+        self._stores = [each for each in results if (each / SLICES).is_file()]
+        if not self._stores:
+            raise DataError(
+                f"run {run}: no prepared slices among its results, expected {SLICES}; run the same "
+                "command again"
+            )
         self._rows = _rows_of(self._stores)
         self.windows = _name_windows(self._folder / EXPERIMENT_FILE)
 
@@ -114,7 +120,7 @@ class Stacks:
     def _pixels(self, store: int | None, row: int | None) -> Pixels | None:
         if store is None or row is None:
             return None
-        mapped = np.load(self._stores[store] / "slices.npy", mmap_mode="r")
+        mapped = np.load(self._stores[store] / SLICES, mmap_mode="r")
         return np.array(mapped[row, :MOST_WINDOWS])
 
     def _answers(self, images: pl.Series) -> pl.DataFrame:
