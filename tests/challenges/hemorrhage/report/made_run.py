@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 from lsdc.challenges.hemorrhage.config.presets import EXPERIMENTS
 from lsdc.challenges.hemorrhage.index.tables import Images
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
-from lsdc.challenges.hemorrhage.scoring.oof import HeldOut, write_oof
+from lsdc.challenges.hemorrhage.scoring.oof import write_oof
 from lsdc.store.costs import Cost, record_cost
 from lsdc.store.files import write_folder
 from lsdc.store.garbage import pin_results
@@ -103,23 +104,28 @@ def write_run(
     sequence: bool = True,
     test: bool = True,
     selected: bool = False,
+    held_out: str | None = None,
 ) -> Home:
-    """Write a scored run with the records that a report shows."""
+    """Write a scored run with the records that a report shows; hold out a study, if asked."""
     home = open_home(root)
     images = make_images(test=test)
     labels, dealt = make_labels(images), deal(images) if folds is None else folds
+    apart = labels.join(images.filter(study_id=held_out or ""), on="image_id", how="semi")
+    dealt = dealt.join(apart, on="image_id", how="anti")
     folder = home.run(name)
     settings = EXPERIMENTS.load(experiment, [] if sequence else ["sequence.kind=none"])
     trained = only if only is not None else dealt["fold"].unique().sort().to_list()
     last = []
     for fold in trained:
         own = labels.join(dealt.filter(fold=fold), on="image_id", how="semi", maintain_order="left")
-        last.append(_write_fold(home.fold(name, fold), own, fold, seed + fold, 1.2, selected))
+        made = Made(own, apart, fold, seed + fold, selected=selected)
+        last.append(_write_fold(home.fold(name, fold), made, skill=1.2))
         if sequence:
-            out = folder / f"sequence-{fold}"
-            last[-1] = _write_fold(out, own, fold, seed + fold, 2.0, selected)
-    held_out = labels.clear().join(dealt, on="image_id").drop("fold")
-    write_oof(last, labels, dealt, held_out, images, folder)
+            last[-1] = _write_fold(folder / f"sequence-{fold}", made, skill=2.0)
+    about = images.select("image_id", "study_id", "patient")
+    left_out = apart.join(about, on="image_id", maintain_order="left")
+    in_folds = labels.join(apart, on="image_id", how="anti", maintain_order="left")
+    write_oof(last, in_folds, dealt, left_out, images, folder)
     if test:
         of_test = images.filter(split="test").with_columns(pl.lit(0).alias(part) for part in PARTS)
         predict(of_test, seed).write_parquet(folder / "predictions.parquet")
@@ -173,19 +179,28 @@ def _write_results(
         record_cost(home.root, cost)
 
 
-def _write_fold(
-    out: Path, labels: pl.DataFrame, fold: int, seed: int, skill: float, selected: bool
-) -> Path:
+@dataclass(frozen=True)
+class Made:
+    """The labels of a fold's images, those of the held-out images, and how they are predicted."""
+
+    labels: pl.DataFrame
+    apart: pl.DataFrame
+    fold: int
+    seed: int
+    selected: bool
+
+
+def _write_fold(out: Path, made: Made, *, skill: float) -> Path:
     out.mkdir(parents=True)
-    predicted = predict(labels, seed, skill).filter(pl.col("image_id") != UNREADABLE)
-    predicted.with_columns(fold=pl.lit(fold, pl.Int32)).write_parquet(out / "oof.parquet")
-    HeldOut.create_empty().select("image_id", *PARTS).write_parquet(out / "holdout.parquet")
+    predicted = predict(made.labels, made.seed, skill).filter(pl.col("image_id") != UNREADABLE)
+    predicted.with_columns(fold=pl.lit(made.fold, pl.Int32)).write_parquet(out / "oof.parquet")
+    predict(made.apart, made.seed, skill).write_parquet(out / "holdout.parquet")
     history = {"epoch": [1, 2], "loss": [0.3, 0.2], "validation_loss": [0.25, 0.22]}
     pl.DataFrame(history | {"score": [0.24, 0.21]}).write_parquet(out / "history.parquet")
     facts = {
         "identity": "a" * 64,
         "digests": {"model.safetensors": "b" * 64},
-        "selected": selected,
+        "selected": made.selected,
         "kept": "last",
         "seed": 0,
         "epochs": 2,

@@ -250,6 +250,19 @@ def test_a_run_without_test_set_records_and_sequence_has_a_page(tmp_path: Path) 
     assert "Time and memory of the stages: not recorded" in found.words
 
 
+def test_held_out_patients_have_columns_of_their_own(tmp_path: Path) -> None:
+    home = write_run(tmp_path, held_out=study_of(4))
+    found = read_page(build_report([read_run(home, "ich-demo")]))
+    head, *rows, _ = found.tables["Log loss by fold, lower is better"]
+    place = head.index("Held out")
+    apart = pl.read_parquet(home.run("ich-demo") / "holdout.parquet")
+    assert apart.height == SLICES
+    for row in rows:
+        assert float(row[place]) == pytest.approx(parts(apart)[row[0]], abs=5.1e-5)
+    assert "1 study; prior" in found.words
+    assert study_of(4) not in found.cases["groups"]
+
+
 def test_two_runs_have_paired_differences_and_the_settings_that_differ(home: Home) -> None:
     names = ["ich-demo", "ich-demo@seed-1"]
     found = read_page(build_report([read_run(home, name) for name in names]))

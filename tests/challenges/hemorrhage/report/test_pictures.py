@@ -81,6 +81,14 @@ def test_a_test_study_has_predictions_and_no_labels(home: Home, stacks: Stacks) 
     assert len(stack) == SLICES
 
 
+def test_a_held_out_study_has_the_mean_of_the_folds_models(tmp_path: Path) -> None:
+    home = write_run(tmp_path, held_out=study_of(4))
+    stack = Stacks(home, RUN).read(study_of(4))
+    apart = pl.read_parquet(home.run(RUN) / "holdout.parquet").sort("image_id")
+    assert np.array_equal(stack.probabilities, apart.select(PARTS).to_numpy())
+    assert np.array_equal(stack.labels[:, -1], apart["label_any"].to_numpy())
+
+
 @pytest.mark.parametrize(("slices", "windows"), [(1, 3), (4, 3), (5, 3), (34, 3), (7, 1), (9, 2)])
 def test_a_sheet_shows_every_slice_in_every_window(slices: int, windows: int) -> None:
     stack = plant(slices, {}, windows)

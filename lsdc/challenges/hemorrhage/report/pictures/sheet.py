@@ -90,7 +90,7 @@ def _write_legend(sheet: Image.Image, top: int) -> None:
         left = _chip(sheet, left, top, part) + 6
         write(sheet, (left, top + 9), name, size=15, colour=DIM, anchor="lm")
         left += font(15).getlength(name) + 22
-    text = "Marked: labels. In colour below: probabilities of 0.05 and more; right: any."
+    text = "Marked: labels. Below, in their colours: probabilities of 0.05 and more."
     write(sheet, (WIDTH - MARGIN, top + 9), text, size=15, colour=DIM, anchor="rm")
 
 
@@ -115,9 +115,9 @@ def _draw_slice(sheet: Image.Image, box: Box, stack: Stack, place: int, count: i
     if np.isnan(given).all():
         write(sheet, (box.right, top + 9), "no prediction", size=15, colour=DIM, anchor="rm")
         return
-    text = f"{by_label[Label.ANY]:.2f}"
+    text = f"any {by_label[Label.ANY]:.2f}"
     colour = INK if by_label[Label.ANY] >= _SHOWN else DIM
-    write(sheet, (box.right, top + 9), text, size=17, colour=colour, anchor="rm")
+    write(sheet, (box.right, top + 9), text, size=15, colour=colour, anchor="rm")
     left = box.left + 34
     for part in sorted(_SUBTYPES, key=lambda each: -by_label[each]):
         if by_label[part] >= _SHOWN:
