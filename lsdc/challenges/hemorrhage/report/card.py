@@ -1,11 +1,13 @@
 """A run's model card in Markdown: what its models are, their data, their scores, their limits."""
 
+from pathlib import Path
+
 from lsdc import __version__
 from lsdc.challenges.hemorrhage.report.figures.agreement import agreements
 from lsdc.challenges.hemorrhage.report.figures.compared import compare
 from lsdc.challenges.hemorrhage.report.figures.scored import prior_of
 from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
-from lsdc.challenges.hemorrhage.report.page.warnings import warnings_of
+from lsdc.challenges.hemorrhage.report.page.warnings import warn_of_prior, warnings_of
 from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, PART_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.messages import counted
@@ -14,6 +16,7 @@ from lsdc.report.markdown import table
 from lsdc.report.runs.record import versions_of
 
 _PHANTOM = "phantom"
+_ANSWERS = Path("answers", "bleeds.csv")  # in a phantom's folder
 _WEIGHTS = "model.safetensors"
 
 
@@ -22,7 +25,7 @@ def build_card(source: RunSource) -> str:
     parts = [
         f"# Model card: {source.name}",
         _SUMMARY,
-        *(f"**{text}**" for text in warnings_of(source)),
+        *(f"**{text}**" for text in (*warnings_of(source), *warn_of_prior(source.scored))),
         "## The models",
         _models(source),
         "## Intended use",
@@ -181,4 +184,8 @@ def _reproducing(source: RunSource) -> str:
 
 
 def _is_phantom(source: RunSource) -> bool:
-    return source.record is not None and source.record.data == _PHANTOM
+    """Return whether the run was trained on a phantom, the home's or one in another folder."""
+    if source.record is None:
+        return False
+    data = source.record.data
+    return data == _PHANTOM or (Path(data) / _ANSWERS).is_file()

@@ -50,6 +50,16 @@ def test_a_phantoms_card_says_that_its_models_have_seen_no_patient(card: str) ->
     assert "leaky" not in card
 
 
+def test_a_run_on_a_written_phantom_is_one_of_a_phantom_too(tmp_path: Path) -> None:
+    home = write_run(tmp_path / "home")
+    record = home.run("ich-demo") / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"data": f"{tmp_path}/data"}))
+    assert "have never seen a real image" not in build_card(read_run(home, "ich-demo"))
+    (tmp_path / "data/answers").mkdir(parents=True)
+    (tmp_path / "data/answers/bleeds.csv").touch()
+    assert "have never seen a real image" in build_card(read_run(home, "ich-demo"))
+
+
 def test_a_card_says_what_is_wrong_with_the_score(tmp_path: Path) -> None:
     home = write_run(tmp_path, folds=deal(make_images(), by="image"), selected=True)
     card = build_card(read_run(home, "ich-demo"))

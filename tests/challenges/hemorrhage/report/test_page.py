@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.hemorrhage.report.card import build_card
 from lsdc.challenges.hemorrhage.report.figures.chosen import spread_cases
 from lsdc.challenges.hemorrhage.report.figures.scored import Scored
 from lsdc.challenges.hemorrhage.report.figures.sources import read_run
@@ -211,6 +212,7 @@ def test_a_run_that_is_worse_than_the_prior_says_so(tmp_path: Path) -> None:
     rows.with_columns((1 - pl.col(name)).alias(name) for name in LABELS).write_parquet(oof)
     found = read_page(build_report([read_run(home, "ich-demo")]))
     assert "ich-demo is worse than the prior" in found.words
+    assert "**ich-demo is worse than the prior" in build_card(read_run(home, "ich-demo"))
 
 
 def test_chosen_cases_are_of_all_labels_and_of_many_studies(home: Home) -> None:

@@ -8,7 +8,7 @@ from lsdc.challenges.hemorrhage.report.figures.where import WhereLost
 from lsdc.challenges.hemorrhage.report.page.cards import make_cards
 from lsdc.challenges.hemorrhage.report.page.content import Content
 from lsdc.challenges.hemorrhage.report.page.groups import label_table, share_map
-from lsdc.challenges.hemorrhage.report.page.warnings import warnings_of
+from lsdc.challenges.hemorrhage.report.page.warnings import warn_of_prior, warnings_of
 from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, PRESENCE
 from lsdc.challenges.hemorrhage.vocabulary import Label
 from lsdc.messages import counted
@@ -24,11 +24,7 @@ def overview(content: Content) -> Section:
     worst = costliest_cases(first, FIRST_CASES)
     whose = "" if content.is_single else f" in {first.name}"
     warnings = [text for source in content.runs for text in warnings_of(source)]
-    warnings += [
-        f"{each.name} is worse than the prior, which predicts the same for every slice."
-        for each in content.scored
-        if each.score.score >= each.prior.score
-    ]
+    warnings += [text for each in content.scored for text in warn_of_prior(each)]
     tables: list[list[Block]] = [[label_table(content, 0)]]
     if first.has_places:
         tables.append([share_map(content, 0)])

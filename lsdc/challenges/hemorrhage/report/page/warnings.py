@@ -1,5 +1,6 @@
 """What a reader has to know before using a run's score."""
 
+from lsdc.challenges.hemorrhage.report.figures.scored import Scored
 from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
 from lsdc.challenges.hemorrhage.scoring.complete import describe_filled
 
@@ -25,3 +26,10 @@ def warnings_of(source: RunSource) -> list[str]:
         for line in describe_filled({"the out-of-fold table": source.filled})
     ]
     return found
+
+
+def warn_of_prior(scored: Scored) -> list[str]:
+    """Return a sentence if predictions are no better than the prior; else none."""
+    if scored.score.score < scored.prior.score:
+        return []
+    return [f"{scored.name} is worse than the prior, which predicts the same for every slice."]
