@@ -53,7 +53,7 @@
       name: facet.name,
       word: number < data.apart,
       narrow: true,
-      width: number < data.apart ? 2 + 0.5 * longest(facet.names) : Math.max(3, 1.5 + 0.4 * longest(facet.names)),
+      width: number < data.apart ? 2 + 0.5 * longest(facet.names) : Math.max(3, 2.4 + 0.45 * longest(facet.names)),
       text: (i) => facet.names[values[number][i]],
       by: (i) => values[number][i],
     })),
