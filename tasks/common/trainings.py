@@ -1,4 +1,4 @@
-"""Trainings: done in this flow run side by side, or sent to the workers of the GPU pool."""
+"""Trainings: done in this flow run in parallel, or sent to the workers of the GPU pool."""
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
@@ -41,7 +41,7 @@ def dispatch(
     return [trained.get(job.name) or job.stage(*job.inputs) for job in jobs]
 
 
-def train_side_by_side(run: Run, jobs: Sequence[TrainingJob]) -> list[Manifest]:
+def train_in_parallel(run: Run, jobs: Sequence[TrainingJob]) -> list[Manifest]:
     """Do the trainings in this flow run, as many in parallel as the machine has room for."""
     trained: list[Manifest] = []
     with ended_with_the_flow():

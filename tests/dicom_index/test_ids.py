@@ -126,3 +126,13 @@ def test_files_of_a_listed_series_need_no_number_in_header_or_name(
         tables["instances"].filter(own)["instance_number"].to_list() for tables in (before, after)
     ]
     assert numbers[0] == sorted(numbers[1])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_made_up_ids_tell_studies_of_one_folder_apart(tree: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        one = f"ID_{number % 2:010x}"
+        write_slice(tree / f"{number}.dcm", study=one, series=one, position=(0, 0, number))
+    _, tables = index(tree, tmp_path / "out")
+    assert tables["studies"]["images"].to_list() == [2, 2]
+    assert tables["instances"]["study_id"].equals(tables["instances"]["header_study_id"])

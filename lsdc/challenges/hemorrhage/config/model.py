@@ -18,6 +18,11 @@ class ModelConfig(HeadSettings, ImageSettings):
         default="tf_efficientnetv2_s.in21k_ft_in1k",
         description="Backbone: the name of any timm model, with its tag.",
     )
+    width: int = Field(
+        default=256,
+        ge=8,
+        description="Number of features of a slice: what the head and the sequence model read.",
+    )
     neighbours: tuple[Offset, ...] = Field(
         default=(0,),
         min_length=1,

@@ -38,7 +38,7 @@ _GRADE_SHARES = (0.5, 0.33, 0.17)
 # HU of the blood and factor of its size.
 _HU = {Grade.CLEAR: (66.0, 80.0), Grade.MODERATE: (57.0, 66.0), Grade.SUBTLE: (50.0, 57.0)}
 _SIZE = {Grade.CLEAR: (1.0, 1.35), Grade.MODERATE: (0.75, 1.0), Grade.SUBTLE: (0.5, 0.75)}
-_CHRONIC_HU = (14.0, 20.0)
+_CHRONIC_HU = (10.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _epidural(grade: Grade, rng: np.random.Generator) -> Bleed:
 
 def _subdural(grade: Grade, rng: np.random.Generator) -> Bleed:
     side, size = _side(rng), float(rng.uniform(*_SIZE[grade]))
-    chronic = rng.random() < 0.15
+    chronic = bool(rng.random() < 0.15) and grade is not Grade.SUBTLE
     hu = float(rng.uniform(*_CHRONIC_HU)) if chronic else _hu(grade, rng)
     if rng.random() < 0.2 and not chronic:
         centre = (0.0, float(rng.uniform(-10, 40)), float(rng.uniform(35, 50)))

@@ -9,7 +9,7 @@ from lsdc.challenges.hemorrhage.phantom.image import Rendered
 from lsdc.challenges.hemorrhage.phantom.storage import framed
 from lsdc.challenges.hemorrhage.vocabulary import SUBTYPES
 
-CONTRAST_IN_NOISE = 3.0
+CONTRAST_IN_NOISE = 4.0
 LEAST_VISIBLE_MM2 = 25.0
 RULE = (
     f"An image is positive for a subtype if its blood changes at least {LEAST_VISIBLE_MM2:g} mm2 "

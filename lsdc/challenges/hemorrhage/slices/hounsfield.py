@@ -84,6 +84,7 @@ def _is_wrapped(image: Image, bits_stored: int | None) -> bool:
     return (
         bits_stored == _WRAPPED_BITS
         and image.stored.dtype == np.uint16
+        and image.slope > 0  # inverted images have other intercepts
         and image.intercept > _SIGNED_INTERCEPT
         and int(image.stored.max()) >= 2 ** (_WRAPPED_BITS - 1)
     )
@@ -94,15 +95,14 @@ def _without_outside(image: Image) -> Image:
     import cv2
 
     stored, slope, intercept = image
-    lowest = to_stored(LOWEST_HU, image)
-    limits = np.iinfo(stored.dtype)
+    lowest, limits = to_stored(LOWEST_HU, image), np.iinfo(stored.dtype)
+    limited: Stored
     if slope > 0:
-        lowest = min(math.ceil(lowest), limits.max)
-        is_lower, limit = int(stored.min()) < lowest, cv2.max
+        if lowest <= limits.min:  # all files of 12 unsigned bits
+            return image
+        limited = cv2.max(stored, float(min(math.ceil(lowest), limits.max)))
     else:
-        lowest = max(math.floor(lowest), limits.min)
-        is_lower, limit = int(stored.max()) > lowest, cv2.min
-    if not is_lower:
-        return image
-    limited: Stored = limit(stored, float(lowest))  # faster than NumPy's
+        if lowest >= limits.max:
+            return image
+        limited = cv2.min(stored, float(max(math.floor(lowest), limits.min)))
     return Image(limited, slope, intercept)

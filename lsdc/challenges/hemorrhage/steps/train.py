@@ -9,7 +9,7 @@ from lsdc.challenges.hemorrhage.stages.training import train_fold, train_sequenc
 from lsdc.challenges.hemorrhage.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.common.scores import show_losses
-from tasks.common.trainings import dispatch, train_side_by_side
+from tasks.common.trainings import dispatch, train_in_parallel
 from tasks.dispatch import TrainingJob, trains_on_gpu_pool
 
 log = logging.getLogger("lsdc.training")
@@ -19,7 +19,7 @@ Do = Callable[[HemorrhageRun, Sequence[TrainingJob]], list[Manifest]]
 
 def train_and_score(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds, then score all trained folds out of fold."""
-    do: Do = _on_workers if trains_on_gpu_pool() else train_side_by_side
+    do: Do = _on_workers if trains_on_gpu_pool() else train_in_parallel
     trained = with_earlier_folds(run, prepared, _train(run, prepared, do))
     score_oof(run, prepared.index, prepared.folds, _last(run, trained))
     show_losses(run)
@@ -28,7 +28,7 @@ def train_and_score(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
 
 def train_here(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds in this flow run."""
-    return _train(run, prepared, train_side_by_side)
+    return _train(run, prepared, train_in_parallel)
 
 
 def _train(run: HemorrhageRun, prepared: Prepared, do: Do) -> list[Manifest]:

@@ -8,7 +8,7 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold, train_judge
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.common.trainings import dispatch, train_side_by_side
+from tasks.common.trainings import dispatch, train_in_parallel
 from tasks.dispatch import TrainingJob, trains_on_gpu_pool
 
 log = logging.getLogger("lsdc.training")
@@ -58,8 +58,8 @@ def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
 
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
     """Train the folds in this flow run, and before them the judges that are missing."""
-    judges = dict(zip(run.judges, train_side_by_side(run, judge_jobs(run, prepared)), strict=True))
-    return train_side_by_side(run, fold_jobs(run, prepared, judges))
+    judges = dict(zip(run.judges, train_in_parallel(run, judge_jobs(run, prepared)), strict=True))
+    return train_in_parallel(run, fold_jobs(run, prepared, judges))
 
 
 def judge_jobs(run: LumbarRun, prepared: Prepared) -> list[TrainingJob]:

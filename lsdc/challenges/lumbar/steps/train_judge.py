@@ -5,7 +5,7 @@ from prefect import flow
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.steps.prepare import STAGES, prepare_training, require_model_here
 from lsdc.challenges.lumbar.steps.train import judge_jobs
-from tasks.common.trainings import train_side_by_side
+from tasks.common.trainings import train_in_parallel
 from tasks.interrupts import cancelled_when_interrupted, ended_with_the_flow
 from tasks.request import SentRequest, flow_parameters, sent_field
 from tasks.reschedule import rescheduled_if_busy
@@ -30,4 +30,4 @@ def train_judge(request: JudgeRequest) -> None:
         with locked_home(run, timeout=timeout), ended_with_the_flow():
             require_model_here(run)
             prepared = prepare_training(run)
-        train_side_by_side(run, judge_jobs(run, prepared))
+        train_in_parallel(run, judge_jobs(run, prepared))

@@ -75,20 +75,22 @@ def test_every_value_of_12_bits_survives_a_lost_sign(intercept: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bits", "dtype", "intercept", "largest"),
+    ("bits", "dtype", "slope", "intercept", "largest"),
     [
-        (16, np.uint16, 0.0, 4095),
-        (12, np.int16, 0.0, 2047),
-        (12, np.uint16, -1000.0, 4095),
-        (12, np.uint16, 0.0, 2047),
-        (None, np.uint16, 0.0, 4095),
+        (16, np.uint16, 1.0, 0.0, 4095),
+        (12, np.int16, 1.0, 0.0, 2047),
+        (12, np.uint16, 1.0, -1000.0, 4095),
+        (12, np.uint16, 1.0, 0.0, 2047),
+        (12, np.uint16, -1.0, 3071.0, 4095),
+        (None, np.uint16, 1.0, 0.0, 4095),
     ],
 )
 def test_other_files_are_left_alone(
-    bits: int | None, dtype: Any, intercept: float, largest: int
+    bits: int | None, dtype: Any, slope: float, intercept: float, largest: int
 ) -> None:
-    image = Image(np.array([[0, largest]], dtype), 1.0, intercept)
-    assert mend(image, bits) == (image, None)
+    image = Image(np.array([[0, largest]], dtype), slope, intercept)
+    mended, correction = mend(image, bits)
+    assert (mended.stored.tolist(), correction) == ([[0, largest]], None)
 
 
 def test_outside_the_field_of_view_is_the_lowest_value_of_12_bits() -> None:
