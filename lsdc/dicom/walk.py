@@ -123,8 +123,10 @@ class _Listing:
         inner = [entry for entry in entries if is_folder(entry)]
         if inner:
             entries = [entry for entry in entries if not is_folder(entry)]
-        names = [entry.name for entry in entries]
-        self._append(folder, names, map(status_of, entries) if self._with_status else None)
+        while entries:  # as objects, all files of a large folder would fill the memory
+            some, entries[:_BLOCK] = entries[:_BLOCK], []
+            names = [entry.name for entry in some]
+            self._append(folder, names, map(status_of, some) if self._with_status else None)
         return inner
 
     def _append(

@@ -185,3 +185,13 @@ def test_tree_with_more_files_than_a_block_is_complete(
     monkeypatch.setattr("lsdc.dicom.walk._BLOCK", 4)
     assert list_tree(tmp_path, with_status=True).equals(whole)
     assert isinstance(whole, pl.DataFrame)
+
+
+def test_folder_with_more_files_than_a_block_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, *(f"{number:02d}" for number in range(10)), "inner/x")
+    whole = list_tree(tmp_path, with_status=True)
+    monkeypatch.setattr("lsdc.dicom.walk._BLOCK", 3)
+    assert list_tree(tmp_path, with_status=True).equals(whole)
+    assert len(whole) == 11

@@ -45,7 +45,7 @@ def images_without_rescale(images: pl.DataFrame) -> pl.DataFrame:
 @check(
     "Images of another modality",
     "images",
-    advice="used like the others; their values are no HU unless they are CT",
+    advice="used like the others, but rescale and PatientID are read from CT alone; mend Modality",
 )
 def images_of_another_modality(images: pl.DataFrame) -> pl.DataFrame:
     """Return the images whose Modality is not CT, or missing."""

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.hemorrhage.scoring.metric import score
+from lsdc.challenges.hemorrhage.scoring.oof import HeldOut, OutOfFold
 from lsdc.challenges.hemorrhage.training.samples import read_slices
 from lsdc.errors import StageError
 from lsdc.training.events import EpochDone, Event, StepDone
@@ -37,11 +38,11 @@ def test_fold_writes_model_history_vectors_and_all_slices_of_its_fold(
 ) -> None:
     lines: list[Event] = []
     oof = data.train(tmp_path, on_event=lines.append)
-    assert oof.columns == [
-        *("image_id", "study_id", "patient", "fold"),
-        *(f"label_{name}" for name in NAMES),
-        *NAMES,
-    ]
+    assert oof.schema == pl.Schema(OutOfFold)
+    OutOfFold.check(oof)
+    held_out = pl.read_parquet(tmp_path / "holdout.parquet")
+    assert held_out.schema == pl.Schema(HeldOut)
+    HeldOut.check(held_out)
     folds = pl.read_parquet(data.folds)
     assert set(oof["image_id"]) == set(folds.filter(fold=0)["image_id"])
     assert oof["image_id"].n_unique() == len(oof) == 24

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
+from lsdc.challenges.hemorrhage.scoring.oof import HeldOut, OutOfFold
 from lsdc.challenges.hemorrhage.training.stacking import Stacking
 from lsdc.errors import DataError
 from lsdc.training.events import Event, StepDone
@@ -44,6 +45,8 @@ def test_all_slices_of_the_fold_and_the_holdout_are_predicted(
     assert set(oof["image_id"]) == set(folds.filter(fold=0)["image_id"])
     held = pl.read_parquet(tmp_path / "sequence" / "holdout.parquet")
     assert set(held["image_id"]) == set(pl.read_parquet(data.holdout)["image_id"])
+    OutOfFold.check(oof)
+    HeldOut.check(held)
     for table in (oof, held):
         found = table.select(NAMES).to_numpy()
         assert found.min() >= 0
