@@ -12,6 +12,7 @@ from docs.notes_page import notes_page
 from docs.python_page import python_page
 from docs.settings_page import page_name, settings_page
 from lsdc.challenges.challenge import Challenge
+from lsdc.challenges.hemorrhage.config.presets import EXPERIMENTS as OF_HEAD_CT
 from lsdc.challenges.registry import CHALLENGES
 from tests.commands import load_command
 from tests.docs.blocks import BLOCKS, ROOT, Block
@@ -64,6 +65,18 @@ def test_python_page_is_up_to_date() -> None:
 def test_page_of_the_notes_is_up_to_date() -> None:
     made = "python -m docs.notes_page > docs/reference/ich-notes.md"
     assert _reference("ich-notes") == notes_page(), made
+
+
+@pytest.mark.parametrize("name", ["ich-small", "ich-strong"])
+def test_page_of_head_ct_has_the_expected_scores_and_costs(name: str) -> None:
+    (row,) = [
+        line for line in _reference("head-ct").splitlines() if line.startswith(f"| `{name}` |")
+    ]
+    expected = OF_HEAD_CT.load(name).expected
+    costs = (expected.gpu_hours, expected.gpu_gb, expected.core_hours)
+    ranges = ["{:g} to {:g}".format(*cost) for cost in costs if cost]
+    assert [words for words in [expected.score_words, *ranges] if words not in row] == []
+    assert len(ranges) == row.count(" to ") - bool(expected.score_words)
 
 
 @of_each_challenge
