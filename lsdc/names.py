@@ -1,7 +1,8 @@
 """Names of experiments and runs, which become folder names."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lsdc.errors import SettingsError
 
@@ -84,6 +85,12 @@ def join_names(parts: Iterable[str]) -> str:
     """Join parts into one name for the end of a run's name; may be empty."""
     joined = "-".join(filter(None, parts))[:_JOINED].rstrip("._-")
     return f"of-{joined}" if _DEVICES.fullmatch(joined) else joined
+
+
+def name_files(paths: Sequence[Path]) -> list[str]:
+    """Return names of files: without folder and ending, unless two would be equal."""
+    names = [path.stem for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def _shown(name: str) -> str:

@@ -36,33 +36,36 @@ class CasePredictions:
         probabilities: for each class.
         losses: the loss.
         shares: the fraction of the run's score that the case contributes.
-        extras: how much of that is in the extra part.
+        extras: how much of that is in the extra part; none without such a part.
     """
 
     name: str
     probabilities: Sequence[Sequence[float]]
     losses: Sequence[float]
     shares: Sequence[float]
-    extras: Sequence[float]
+    extras: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class Cases:
-    """All cases: a group (such as a patient's images) and a value of each facet.
+    """The cases: a group (such as a patient's images) and a value of each facet.
 
-    The key of a case, in links, is its group and its values of the first two facets, joined by "_".
+    The key of a case, in links, is its group and its values of the first facets, joined by "_".
 
     Attributes:
         group_name: the heading of groups.
         groups: the ids of all groups.
         group: for each case the number of its group.
-        facets: the facets; the first two tell the cases of a group apart.
+        facets: the facets; the first `apart` of them tell the cases of a group apart.
         values: for each facet and case the number of the value.
         classes: the names of the classes.
-        extra: the name of the part of the score that counts groups, which few cases answer for.
         labels: for each case the number of its true class.
         predictions: what each run predicts.
+        extra: the name of the part of the score that counts groups, which few cases answer for;
+            empty without such a part.
         notes: a remark about some cases, by their numbers.
+        apart: 1 or 2.
+        are_all: whether these are all cases, not only some of each group.
     """
 
     group_name: str
@@ -71,10 +74,12 @@ class Cases:
     facets: Sequence[Facet]
     values: Sequence[Sequence[int]]
     classes: Sequence[str]
-    extra: str
     labels: Sequence[int]
     predictions: Sequence[CasePredictions]
+    extra: str = ""
     notes: Mapping[int, str] = field(default_factory=dict)
+    apart: int = 2
+    are_all: bool = True
 
     def as_json(self) -> str:
         """Return the table for the page's script."""
@@ -91,6 +96,8 @@ class Cases:
             "values": [list(each) for each in self.values],
             "classes": list(self.classes),
             "extra": self.extra,
+            "apart": self.apart,
+            "areAll": self.are_all,
             "labels": list(self.labels),
             "notes": dict(self.notes),
             "runs": [

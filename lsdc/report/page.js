@@ -30,10 +30,11 @@
   const percent = (value) => (value > 0 && value < 0.001 ? "< 0.001 %" : `${value.toFixed(value >= 0.0995 ? 2 : value >= 0.00995 ? 3 : 4)} %`);
   const signed = (value, digits) =>
     `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}`;
-  const key = (i) =>
-    [groups[group[i]], facets[0].ids[values[0][i]], facets[1].ids[values[1][i]]].join("_");
-  const title = (i) =>
-    `${data.groupName} ${groups[group[i]]} · ${facets[0].names[values[0][i]]} · ${facets[1].names[values[1][i]]}`;
+  // The facets that tell the cases of a group apart: one or two.
+  const apart = facets.slice(0, data.apart);
+  const names = (i) => apart.map((facet, number) => facet.names[values[number][i]]);
+  const key = (i) => [groups[group[i]], ...apart.map((facet, number) => facet.ids[values[number][i]])].join("_");
+  const title = (i) => [`${data.groupName} ${groups[group[i]]}`, ...names(i)].join(" · ");
 
   let places;
   const find = (name) => {
@@ -42,16 +43,17 @@
   };
 
   // The columns of the table. On a phone, those that are narrow are left out; `below` stands in.
-  const place = (i) => [1, 0].map((number) => facets[number].names[values[number][i]]).join(" ");
+  const place = (i) => names(i).reverse().join(" ");
   const change = (i) => loss(last, i) - loss(first, i);
   const several = runs.length > 1;
+  const longest = (texts) => texts.reduce((most, text) => Math.max(most, text.length), 0);
   const columns = [
-    { name: data.groupName, word: true, width: 8.5, text: (i) => groups[group[i]], by: (i) => group[i], below: place },
+    { name: data.groupName, word: true, width: Math.max(8.5, 4.5 + 0.5 * longest(groups)), text: (i) => groups[group[i]], by: (i) => group[i], below: place },
     ...facets.map((facet, number) => ({
       name: facet.name,
-      word: number < 2,
+      word: number < data.apart,
       narrow: true,
-      width: [8.2, 4, 3][number] ?? 4,
+      width: number < data.apart ? 2 + 0.5 * longest(facet.names) : Math.max(3, 1.5 + 0.4 * longest(facet.names)),
       text: (i) => facet.names[values[number][i]],
       by: (i) => values[number][i],
     })),
@@ -71,7 +73,9 @@
     ...(several
       ? [{ name: "Change", width: 5, text: (i) => signed(change(i), 3), by: change, below: (i) => `${loss(first, i).toFixed(2)} → ${loss(last, i).toFixed(2)}` }]
       : [
-          { name: data.extra, narrow: true, width: 7, text: (i) => (extra(first, i) ? percent(extra(first, i)) : ""), by: (i) => extra(first, i) },
+          ...(data.extra
+            ? [{ name: data.extra, narrow: true, width: 7, text: (i) => (extra(first, i) ? percent(extra(first, i)) : ""), by: (i) => extra(first, i) }]
+            : []),
           { name: "Share of score", width: 7, text: (i) => percent(share(first, i)), by: (i) => first.shares[i], below: (i) => `loss ${loss(first, i).toFixed(2)}` },
         ]),
   ];
@@ -88,11 +92,11 @@
   const label = select("label", "Label", any(classes));
   const guess = select("predicted", several ? `Prediction of ${first.name}` : "Prediction", any(classes));
   const error = select("error", "Error", [["", "all"], ["no", "right"], ["yes", "wrong"], ["far", "wrong by two grades"]].slice(0, classes.length > 2 ? 4 : 3));
-  const extras = select("extra", data.extra, [["", "all"], ["yes", "cases that answer for it"]]);
+  const extras = data.extra ? select("extra", data.extra, [["", "all"], ["yes", "cases that answer for it"]]) : null;
   const moved = several
     ? select("change", "Change", [["", "all"], ["better", "lower loss"], ["worse", "higher loss"], ["other", "another prediction"]])
     : null;
-  const search = el("input", { type: "search", name: "group", inputMode: "numeric", autocomplete: "off", placeholder: "/" });
+  const search = el("input", { type: "search", name: "group", inputMode: groups.every((name) => /^\d+$/.test(name)) ? "numeric" : "text", autocomplete: "off", placeholder: "/" });
   form.append(el("label", {}, `${data.groupName} id`, search));
   form.append(el("button", { type: "reset" }, "Show all"));
 
@@ -110,7 +114,7 @@
     if (guess.value) tests.push((i) => predicted(first, i) === +guess.value);
     const off = (i) => Math.abs(predicted(first, i) - labels[i]);
     if (error.value) tests.push((i) => ({ no: off(i) === 0, yes: off(i) > 0, far: off(i) > 1 })[error.value]);
-    if (extras.value) tests.push((i) => first.extras[i] > 0);
+    if (extras?.value) tests.push((i) => first.extras[i] > 0);
     if (moved?.value) {
       const kinds = {
         better: (i) => change(i) < 0,
@@ -119,9 +123,9 @@
       };
       tests.push(kinds[moved.value]);
     }
-    const typed = search.value.trim();
+    const typed = search.value.trim().toLowerCase();
     if (typed) {
-      const fits = groups.map((name) => name.includes(typed));
+      const fits = groups.map((name) => name.toLowerCase().includes(typed));
       tests.push((i) => fits[group[i]]);
     }
     return (i) => tests.every((test) => test(i));
@@ -293,12 +297,16 @@
     return [made, el("ul", { className: "legend" }, ...names)];
   };
   const matrix = (i) => {
+    const [down, across] = [apart[0].names, apart[1]?.names ?? ["Labels"]];
+    const cell = (j) => values[0][j] * across.length + (apart[1] ? values[1][j] : 0);
     const mine = new Map();
-    for (let j = 0; j < size; j++) if (group[j] === group[i]) mine.set(values[0][j] * facets[1].ids.length + values[1][j], j);
-    const head = el("tr", {}, el("td"), ...facets[1].names.map((name) => el("th", { scope: "col" }, name)));
-    const lines = facets[0].names.map((name, across) =>
-      el("tr", {}, el("th", { scope: "row" }, name), ...facets[1].names.map((_, down) => {
-        const j = mine.get(across * facets[1].ids.length + down);
+    for (let j = 0; j < size; j++) if (group[j] === group[i]) mine.set(cell(j), j);
+    const head = el("tr", {}, el("td"), ...across.map((name) => el("th", { scope: "col" }, name)));
+    // Groups have rows of different numbers: of slices, for example.
+    const rows = [...down.keys()].filter((row) => across.some((_, column) => mine.has(row * across.length + column)));
+    const lines = rows.map((row) =>
+      el("tr", {}, el("th", { scope: "row" }, down[row]), ...across.map((_, column) => {
+        const j = mine.get(row * across.length + column);
         if (j === undefined) return el("td", {}, el("span", {}, "–"));
         const told = `label ${classes[labels[j]]}, prediction ${classes[predicted(first, j)]}`;
         // A button, as audits take a link out of view for one that skips to a part of the page.
@@ -307,7 +315,7 @@
         link.addEventListener("click", () => location.replace(`#case=${key(j)}`));
         return el("td", { className: j === i ? "here" : "" }, link);
       })));
-    const name = `All cases of this ${data.groupName.toLowerCase()}`;
+    const name = `${data.areAll ? "All" : "Listed"} cases of this ${data.groupName.toLowerCase()}`;
     const whole = [...mine.values()].reduce((sum, j) => sum + share(first, j), 0);
     const meaning = classes.map((each, kind) => el("li", {}, el("i", { className: `swatch class-${kind}` }), each));
     return [
@@ -329,7 +337,7 @@
   const open = (i) => {
     opened = i;
     document.getElementById("case-title").textContent = title(i);
-    const more = facets.slice(2).map((facet, number) => `${facet.name} ${facet.names[values[number + 2][i]]} · `).join("");
+    const more = facets.slice(data.apart).map((facet, number) => `${facet.name} ${facet.names[values[number + data.apart][i]]} · `).join("");
     const note = data.notes[i] ? [el("p", { className: "warns" }, data.notes[i])] : [];
     content.replaceChildren(el("p", { className: "text soft" }, `${more}label `, el("b", {}, classes[labels[i]])), ...answers(i), ...note, ...picture(i), ...matrix(i));
     if (!dialog.open) dialog.showModal();
@@ -382,9 +390,9 @@
       const place = facets[number].ids.indexOf(wanted.get(facets[number].word) ?? "");
       each.value = place < 0 ? "" : String(place);
     });
-    sorting = downBy(wanted.get("extra") && !several ? data.extra : usual);
+    sorting = downBy(wanted.get("extra") && data.extra && !several ? data.extra : usual);
     mark();
-    for (const each of [label, guess, error, extras, moved]) if (each) each.value = wanted.get(each.name) ?? "";
+    for (const each of [label, guess, error, extras, moved, search]) if (each) each.value = wanted.get(each.name) ?? "";
     setTimeout(() => {
       refresh();
       document.getElementById("case-table").closest("section").scrollIntoView();

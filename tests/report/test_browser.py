@@ -4,39 +4,30 @@ Chromium draws it wide and narrow, light and dark. A message on the console or a
 test.
 """
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lsdc.challenges.lumbar.report.figures.sources import read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.cards import Picture
 from lsdc.challenges.lumbar.report.page.gallery import Images
 from tests.challenges.lumbar.report.made_run import write_run
+from tests.report.browsing import LOOKS, chromium, opening
 
 pytestmark = pytest.mark.slow_training
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-OPTIONS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-SIZES = {"wide": {"width": 1400, "height": 900}, "phone": {"width": 390, "height": 844}}
 # A WebP image of one pixel.
 PIXEL = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed, so no page can be opened")
-    with sync_playwright() as player:
-        yield player.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +46,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: root / f"{name}.html" for name in found}
 
 
-@pytest.fixture(params=["wide light", "wide dark", "phone light", "phone dark"])
-def look(request: pytest.FixtureRequest) -> tuple[str, str]:
-    size, scheme = request.param.split()
-    return size, scheme
-
-
-@pytest.fixture
-def opened(browser: Browser, look: tuple[str, str]) -> Iterator[Any]:
+@pytest.fixture(params=LOOKS)
+def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
     """Yield a function that opens a file; afterwards nothing was printed or requested."""
-    size, scheme = look
-    # The test's own code needs the policy off; the page's policy is tested by its requests.
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, bypass_csp=True)
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-
-    def open_file(path: Path, anchor: str = "") -> Page:
-        page.goto(f"{path.as_uri()}{anchor}")
-        return page
-
-    yield open_file
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    context.close()
+    with opening(browser, request.param) as open_file:
+        yield open_file
 
 
 def rows(page: Page) -> list[list[str]]:
@@ -249,7 +220,7 @@ def test_rows_are_reached_by_keys_although_few_exist(opened, reports) -> None:
     page.wait_for_selector("dialog[open]")
 
 
-def test_two_runs_show_both_predictions_and_the_change(opened, reports, look) -> None:
+def test_two_runs_show_both_predictions_and_the_change(opened, reports, request) -> None:
     page = opened(reports["two"])
     page.select_option("select[name=change]", label="another prediction")
     page.click(".caselist a >> nth=0")
@@ -257,4 +228,5 @@ def test_two_runs_show_both_predictions_and_the_change(opened, reports, look) ->
     assert page.eval_on_selector_all(".answers .bars", "all => all.length") == 2
     body = page.inner_text("#case-body")
     assert "demo@seed-1" in body
-    assert look[0] == "phone" or "Change" in page.inner_text("#case-table thead")
+    look = request.node.callspec.params["opened"]
+    assert look.startswith("phone") or "Change" in page.inner_text("#case-table thead")

@@ -1,20 +1,24 @@
 """The haemorrhage challenge, as flows and commands see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsdc.challenges.challenge import Challenge, Scored, Steps
+from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
 from lsdc.challenges.hemorrhage.config.demo import DemoData
+from lsdc.messages import counted
 
 if TYPE_CHECKING:
     from lsdc.challenges.hemorrhage.config.experiment import Experiment
+    from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
+    from lsdc.challenges.hemorrhage.report.figures.sources import Source as ReportSource
     from lsdc.challenges.hemorrhage.run import HemorrhageRun
     from lsdc.challenges.hemorrhage.terminal.index import PrintedIndex
     from lsdc.experiments.presets import Experiments
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
+Say = Callable[[str], None]
 OnProgress = Callable[[int, int], None]
 
 
@@ -117,6 +121,38 @@ class Hemorrhage(Challenge):
 
         write_phantom(out, Order(**options.model_dump()), on_progress=on_progress)
         return options.studies, options.test
+
+    def read_run(self, home: "Home", name: str) -> "RunSource":
+        """Read a run with out-of-fold predictions."""
+        from lsdc.challenges.hemorrhage.report.figures.sources import read_run
+
+        return read_run(home, name)
+
+    def read_prediction_files(self, paths: Sequence[Path], data: Path) -> list[Source]:
+        """Read tables of predictions, with the labels of a competition's folder."""
+        from lsdc.challenges.hemorrhage.report.figures.sources import read_prediction_files
+
+        return [*read_prediction_files(paths, data)]
+
+    def write_report(
+        self, sources: "Sequence[ReportSource]", path: Path, *, images: int, say: Say
+    ) -> None:
+        """Write a report as an HTML file; the others are compared with the first."""
+        from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
+        from lsdc.challenges.hemorrhage.report.pictures.cases import images_of_cases
+        from lsdc.challenges.hemorrhage.report.write import write_report
+
+        first, drawn = sources[0], None
+        if isinstance(first, RunSource) and images:
+            say(f"drawing the images of {counted(images, 'case')}")
+            drawn = images_of_cases(first.home, first.name, images)
+        write_report(sources, path, drawn)
+
+    def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
+        """Draw all slices of a study, with labels and predictions."""
+        from lsdc.challenges.hemorrhage.report.pictures.sheet import inspect_study
+
+        inspect_study(home, run, study, out)
 
 
 HEMORRHAGE = Hemorrhage()

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
+from lsdc.challenges.hemorrhage.stages.report import make_report
 from lsdc.challenges.hemorrhage.steps.prepare import Prepared
 from lsdc.store.manifest import Manifest
+from tasks.common.report import report_if_possible
 
 
 def report(run: HemorrhageRun, prepared: Prepared, trained: Sequence[Manifest]) -> None:
-    """Write nothing yet."""
+    """Write report and model card, if possible: scores and submission need neither."""
+    report_if_possible(run, lambda: make_report(run, trained, prepared.manifests))

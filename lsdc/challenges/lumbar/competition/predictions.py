@@ -1,6 +1,5 @@
 """Read and check tables of predictions: a row_id and three probabilities per row."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,6 @@ def read_predictions(path: Path) -> pl.DataFrame:
         DataError: the file does not exist, cannot be read, or a column is missing.
     """
     return read_columns(path, ["row_id", *PROBABILITIES])
-
-
-def name_files(paths: Sequence[Path]) -> list[str]:
-    """Return names of files: without folder and ending, unless two would be equal."""
-    names = [path.stem for path in paths]
-    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def check_predictions(predictions: pl.DataFrame, source: str = "predictions") -> pl.DataFrame:

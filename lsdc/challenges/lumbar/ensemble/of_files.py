@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lsdc.challenges.lumbar.competition.predictions import name_files
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.config.ensemble import EnsembleConfig
 from lsdc.challenges.lumbar.ensemble.assess import Assessment, assess
@@ -20,6 +19,7 @@ from lsdc.challenges.lumbar.ensemble.members import (
     read_run,
 )
 from lsdc.errors import SettingsError
+from lsdc.names import name_files
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 

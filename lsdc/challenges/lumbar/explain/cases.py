@@ -6,13 +6,14 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from lsdc.challenges.lumbar.explain.attention import SampleExplanation, mean_explanation
-from lsdc.challenges.lumbar.explain.montage import draw_montage, encode_webp
+from lsdc.challenges.lumbar.explain.montage import draw_montage
 from lsdc.challenges.lumbar.explain.samples import explain_run, predicting
 from lsdc.challenges.lumbar.explain.slots import SampleName, Slot, read_slots
 from lsdc.challenges.lumbar.explain.trained import NamedRun, Sample, TrainedRun
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.slices.slots import Part
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
+from lsdc.report.drawing import encode_webp
 
 _STUDIES_AT_ONCE = 4  # kept in memory, as cases of one study mostly follow one another
 

@@ -1,6 +1,5 @@
 """Montages: all slots of a case's sample in one picture, readable at the width of a phone."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,18 +19,15 @@ from lsdc.challenges.lumbar.explain.tiles import (
     percent,
     scale_maps,
 )
-from lsdc.challenges.lumbar.report.drawing import DIM, GROUND, INK, write
-from lsdc.challenges.lumbar.report.layout import Box
 from lsdc.challenges.lumbar.report.panels import SAGITTAL
 from lsdc.challenges.lumbar.slices.slots import Part
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
+from lsdc.report.drawing import DIM, GROUND, INK, Box, write
 
 Floats = npt.NDArray[np.float64]
 
 COLUMNS, TILE, GAP, BLOCK_GAP, MARGIN, HEADING, ROW_GAP = 6, 122, 8, 10, 8, 28, 8
 STEP = HEADING + TILE + CAPTION + ROW_GAP  # height of a row
-_MOST_BYTES = 60_000
-_QUALITIES = (74, 60, 46, 32, 20)
 _XYZ = ["x_mm", "y_mm", "z_mm"]
 _LINE = 24
 
@@ -155,13 +151,3 @@ def _crossing(slot: Slot, marked: dict[SeriesDescription, int], condition: Condi
     else:
         kinds = [SeriesDescription.AXIAL_T2]
     return next((marked[kind] for kind in kinds if kind in marked), None)
-
-
-def encode_webp(sheet: Image.Image) -> bytes:
-    """Return the picture as WebP of at most about 60 kB, in the best quality that allows it."""
-    for quality in _QUALITIES:
-        file = io.BytesIO()
-        sheet.save(file, format="WEBP", quality=quality, method=2)
-        if file.tell() <= _MOST_BYTES:
-            break
-    return file.getvalue()

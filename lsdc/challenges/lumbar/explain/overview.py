@@ -19,18 +19,9 @@ from lsdc.challenges.lumbar.explain.tiles import (
     scale_maps,
 )
 from lsdc.challenges.lumbar.report.crop_grid import slice_distance
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    GROUND,
-    INK,
-    LEVEL_COLOURS,
-    RULE,
-    Colour,
-    level_name,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
+from lsdc.report.drawing import DIM, GROUND, INK, RULE, Box, Colour, write
 from lsdc.store.files import write_atomic
 
 MARGIN, TITLE, HEADING, NAMES = 28, 66, 30, 190

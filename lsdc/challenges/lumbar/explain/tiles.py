@@ -10,19 +10,12 @@ from PIL import Image, ImageDraw
 from lsdc.challenges.lumbar.coordinates.landmarks import REACH_MM
 from lsdc.challenges.lumbar.explain.slots import Slot
 from lsdc.challenges.lumbar.report.crop_grid import draw_masked, draw_tile, slice_distance
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    INK,
-    LEVEL_COLOURS,
-    RULE,
-    Colour,
-    Overlay,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box, Panel
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, Overlay
+from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.challenges.lumbar.report.panels import draw_marks
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
 from lsdc.geometry.lines import cut_lines
+from lsdc.report.drawing import DIM, INK, RULE, Box, Colour, write
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,20 +12,11 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
 from lsdc.challenges.lumbar.predict.unfinished import Block
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    GROUND,
-    INK,
-    LEVEL_COLOURS,
-    LINE,
-    Colour,
-    level_name,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.panels import SAGITTAL, draw_axial, draw_sagittal, read_views
 from lsdc.challenges.lumbar.report.study import StudyResults, gather_study
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
+from lsdc.report.drawing import DIM, GROUND, INK, LINE, Box, Colour, write
 from lsdc.store.files import write_atomic
 
 MARGIN, GAP = 28, 18

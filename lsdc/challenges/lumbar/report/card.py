@@ -12,6 +12,7 @@ from lsdc.dicom_index.series import Series
 from lsdc.messages import counted
 from lsdc.report import numbers
 from lsdc.report.markdown import table
+from lsdc.report.runs.record import versions_of
 from lsdc.tables.resampling import interval
 
 _PHANTOM = "phantom"
@@ -100,11 +101,8 @@ def _models(source: RunSource) -> str:
     for name, key in (("Device", "device"), ("CPU", "cpu"), ("Seed", "seed")):
         if values := sorted({str(each[key]) for each in facts if key in each}):
             rows.append([name, ", ".join(values)])
-    versions = {
-        f"{name} {version}" for each in facts for name, version in each.get("versions", {}).items()
-    }
-    if versions:
-        rows.append(["Versions", ", ".join(sorted(versions))])
+    if versions := versions_of(source.folds):
+        rows.append(["Versions", ", ".join(versions)])
     return table(["", "Value"], rows)
 
 

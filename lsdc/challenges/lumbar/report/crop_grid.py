@@ -7,19 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    INK,
-    LEVEL_COLOURS,
-    ROOM,
-    RULE,
-    level_name,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.slices.slots import Part, Place
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription, Side
+from lsdc.report.drawing import DIM, INK, ROOM, RULE, Box, write
 
 TILE = 86
 HEAD = 46  # height of the two lines of headings

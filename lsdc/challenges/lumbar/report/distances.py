@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import polars as pl
 from PIL import Image
 
-from lsdc.challenges.lumbar.report.drawing import DIM, INK, LEVEL_COLOURS, LINE, level_name, write
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
+from lsdc.report.drawing import DIM, INK, LINE, write
 
 _COLUMNS, _DISTANCE = (130, 100, 120), 100  # widths: level, confidence, source; each distance
 

@@ -1,23 +1,16 @@
-"""Colours, text and markers of sheets, on the dark background that images are read on."""
+"""Colours and markers of sheets, on the dark background that images are read on."""
 
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from lsdc.challenges.lumbar.report.layout import Box
 from lsdc.challenges.lumbar.vocabulary import Condition, Level, Side
 from lsdc.geometry.planes import FloatArray
+from lsdc.report.drawing import Box, Colour
 
-Colour = tuple[int, int, int]
 Kind = Literal["predicted", "annotated"]
 
-GROUND: Colour = (16, 16, 20)
-ROOM: Colour = (24, 24, 29)  # background of the space for an image
-RULE: Colour = (58, 58, 68)
-DIM: Colour = (140, 140, 152)
-INK: Colour = (228, 228, 232)
 # Distinguishable on grey by hue and by lightness, and with colour vision deficiency.
 LEVEL_COLOURS: dict[str, Colour] = {
     Level.L1_L2: (255, 214, 92),
@@ -26,7 +19,6 @@ LEVEL_COLOURS: dict[str, Colour] = {
     Level.L4_L5: (255, 146, 92),
     Level.L5_S1: (226, 150, 255),
 }
-LINE = 24  # line height of text
 PREDICTED_RADIUS, ANNOTATED_RADIUS = 7.5, 4.5
 _FINE = 4  # supersampling factor of markers, for smooth edges
 _HALO = (0, 0, 0, 170)
@@ -40,34 +32,6 @@ _CORNERS = {
 def level_name(level: str) -> str:
     """Format a level such as `l4_l5` for display."""
     return level.upper().replace("_", "/")
-
-
-@lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own typeface, so that sheets look alike everywhere."""
-    return ImageFont.load_default(size)
-
-
-def write(
-    sheet: Image.Image,
-    at: tuple[float, float],
-    text: str,
-    *,
-    size: int = 14,
-    colour: Colour = INK,
-    anchor: str = "la",
-    halo: bool = False,
-) -> None:
-    """Write a line; `anchor` is Pillow's, `halo` is for text on images."""
-    ImageDraw.Draw(sheet).text(
-        at,
-        text,
-        fill=colour,
-        font=font(size),
-        anchor=anchor,
-        stroke_width=2 if halo else 0,
-        stroke_fill=(0, 0, 0),
-    )
 
 
 class Overlay:

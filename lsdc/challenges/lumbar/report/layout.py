@@ -9,34 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lsdc.geometry.planes import FloatArray, Planes
+from lsdc.report.drawing import Box
 
 # Names of the patient's directions at image edges, for -x, +x, -y and so on (LPS).
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("F", "H"))
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of a sheet, in whole pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    @property
-    def right(self) -> int:
-        """The first column to the right of the box."""
-        return self.left + self.width
-
-    @property
-    def bottom(self) -> int:
-        """The first row below the box."""
-        return self.top + self.height
-
-    @property
-    def corners(self) -> tuple[int, int, int, int]:
-        """The outermost pixels, in Pillow's order."""
-        return self.left, self.top, self.right - 1, self.bottom - 1
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from lsdc.challenges.lumbar.report.drawing import DIM, INK, LINE, Overlay, write
-from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.report.drawing import Overlay
 from lsdc.challenges.lumbar.vocabulary import Condition
+from lsdc.report.drawing import DIM, INK, LINE, Box, write
 
 
 def write_legend(sheet: Image.Image, left: int, top: int) -> None:

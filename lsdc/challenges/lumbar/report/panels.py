@@ -9,22 +9,15 @@ from PIL import Image
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
 from lsdc.challenges.lumbar.crops.intensities import robust_range
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    INK,
-    LEVEL_COLOURS,
-    ROOM,
-    Overlay,
-    level_name,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box, Panel
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, Overlay, level_name
+from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
 from lsdc.dicom.image import Image as Dicom
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.geometry.lines import cut_lines
 from lsdc.geometry.planes import FloatArray, Planes
+from lsdc.report.drawing import DIM, INK, ROOM, Box, write
 
 SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 Images = dict[tuple[str, int], Dicom]  # by path and frame

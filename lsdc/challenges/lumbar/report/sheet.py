@@ -7,19 +7,12 @@ from PIL import Image
 from lsdc.challenges.lumbar.quality.corrections import describe_corrections
 from lsdc.challenges.lumbar.report.crop_grid import Grid, draw_crops
 from lsdc.challenges.lumbar.report.distances import write_table
-from lsdc.challenges.lumbar.report.drawing import (
-    DIM,
-    GROUND,
-    LEVEL_COLOURS,
-    LINE,
-    level_name,
-    write,
-)
-from lsdc.challenges.lumbar.report.layout import Box
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.legend import write_legend
 from lsdc.challenges.lumbar.report.panels import SAGITTAL, draw_axial, draw_sagittal, read_views
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription
+from lsdc.report.drawing import DIM, GROUND, LINE, Box, write
 
 MARGIN, GAP = 28, 18
 TITLE = 62

@@ -13,16 +13,15 @@ from lsdc.challenges.lumbar.explain.montage import (
     STEP,
     TILE,
     draw_montage,
-    encode_webp,
     lay_out,
 )
 from lsdc.challenges.lumbar.explain.slots import Slot, read_slots
 from lsdc.challenges.lumbar.explain.tiles import BAR
 from lsdc.challenges.lumbar.explain.trained import TrainedRun
 from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS
-from lsdc.challenges.lumbar.report.layout import Box
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
+from lsdc.report.drawing import Box, encode_webp
 from tests.challenges.lumbar.explain.conftest import EXPERIMENT, SmallRun
 
 LEVEL = "l3_l4"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lsdc.challenges.lumbar.report.layout import Box, Panel
+from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.geometry.planes import Planes
+from lsdc.report.drawing import Box
 
 SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]  # columns to the back, rows to the feet
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.annotations.patient_space import planes_of
 from lsdc.challenges.lumbar.report.crop_grid import TILE, slice_distance
-from lsdc.challenges.lumbar.report.drawing import GROUND, LEVEL_COLOURS, ROOM
-from lsdc.challenges.lumbar.report.layout import Box, Panel
+from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS
+from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.challenges.lumbar.report.panels import AXIAL_MM
 from lsdc.challenges.lumbar.report.sheet import Layout, draw_sheet
 from lsdc.challenges.lumbar.report.study import StudyResults, gather_study
 from lsdc.challenges.lumbar.slices.slots import Part, Place
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition, SeriesDescription
+from lsdc.report.drawing import GROUND, ROOM, Box
 from tests.challenges.lumbar.report.conftest import SLICES
 
 T1, T2 = SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2

@@ -1,88 +1,51 @@
 """What a report is made of: a run with its records, or a table of predictions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import polars as pl
 
 from lsdc.challenges.lumbar.catalog_tables import CATALOG
-from lsdc.challenges.lumbar.competition.predictions import (
-    PROBABILITIES,
-    name_files,
-    read_predictions,
-)
+from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES, read_predictions
 from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
-from lsdc.challenges.lumbar.report.figures.trained import TrainedFold, trained_folds
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
-from lsdc.experiments.expected import Expected
-from lsdc.experiments.reported import Reported
-from lsdc.experiments.settings import WORDS, flatten
-from lsdc.store.costs import Cost, read_costs
+from lsdc.names import name_files
+from lsdc.report.runs.records import RunRecords
+from lsdc.report.runs.trained import TrainedFold, trained_folds
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.garbage import kept_results
 from lsdc.store.home import Home
-from lsdc.store.runs import EXPERIMENT_FILE, RunRecord, read_record
+from lsdc.store.runs import EXPERIMENT_FILE, read_record
 from lsdc.tables.table import Table
 
 
 @dataclass(frozen=True)
-class RunSource:
+class RunSource(RunRecords):
     """A run with an out-of-fold table, and its records.
 
     Attributes:
-        home: its home.
-        name: the name of its folder.
         scored: its out-of-fold predictions.
-        scores: the content of scores.json.
-        record: the content of run.json; None for runs of early versions.
-        experiment: the content of experiment.json.
     """
 
-    home: Home
-    name: str
+    catalog: ClassVar[Mapping[str, type[Table]]] = CATALOG
+
     scored: Scored
-    scores: dict[str, Any]
-    record: RunRecord | None
-    experiment: dict[str, Any]
-
-    @property
-    def reported(self) -> Reported:
-        """The scores that the lab log reports for the experiment; empty without any."""
-        return Reported.model_validate(self.experiment.get("reported", {}))
-
-    @property
-    def expected(self) -> Expected:
-        """The estimates of an experiment that the lab log does not report; empty without any."""
-        return Expected.model_validate(self.experiment.get("expected", {}))
 
     @property
     def members(self) -> tuple[str, ...]:
         """The experiments that it combines, if it is an ensemble."""
         return tuple(self.experiment.get("members", ()))
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the run and of its experiment, by dotted name."""
-        if self.record is not None:
-            return self.record.settings
-        return flatten({key: each for key, each in self.experiment.items() if key not in WORDS})
-
     @cached_property
     def folds(self) -> list[TrainedFold]:
         """The records of its trained folds."""
         return trained_folds(self.home.run(self.name), self.scored.folds)
-
-    @cached_property
-    def results(self) -> list[Path]:
-        """The folders of the stages' results that the run uses."""
-        return kept_results(self.home, self.name)
 
     @cached_property
     def corrections(self) -> pl.DataFrame:
@@ -93,28 +56,6 @@ class RunSource:
     def quarantine(self) -> pl.DataFrame:
         """The files that the run could not use, each once."""
         return self.table(Quarantine).unique("path", maintain_order=True)
-
-    @cached_property
-    def costs(self) -> list[Cost]:
-        """The time and memory of the stages that made the results, in the order they ended.
-
-        The report itself is left out: only an earlier one could be here.
-        """
-        mine = {path.relative_to(self.home.root).as_posix() for path in self.results}
-        own = self.home.run(self.name).relative_to(self.home.root).as_posix()
-        return [
-            cost
-            for cost in read_costs(self.home.root)
-            if (cost.path in mine or cost.path == own or cost.path.startswith(f"{own}/"))
-            and cost.stage != "report"
-        ]
-
-    def table(self, table: type[Table]) -> pl.DataFrame:
-        """Return a table of the stages' results, from all results that have it."""
-        (name,) = (name for name, each in CATALOG.items() if each is table)
-        paths = [path for folder in self.results if (path := folder / f"{name}.parquet").is_file()]
-        tables = [read_parquet(path).select(table.column_names()) for path in paths]
-        return pl.concat([table.create_empty(), *tables], how="vertical_relaxed")
 
 
 @dataclass(frozen=True)

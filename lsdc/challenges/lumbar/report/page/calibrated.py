@@ -1,12 +1,13 @@
 """Confusion matrices and reliability curves."""
 
-from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, confusion, reliability
+from lsdc.challenges.lumbar.report.figures.calibration import confusion, reliability
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN, KIND_NAMES
 from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.report import numbers
 from lsdc.report.blocks import Block, Chart, Heat, HeatMap, Paragraph, Row, Section, heat_step
 from lsdc.report.charts import FIRST_CLASS_TONE, Line, line_chart
+from lsdc.report.reliability import FEWEST_ROWS
 
 
 def calibrated(content: Content) -> Section:

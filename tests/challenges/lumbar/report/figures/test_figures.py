@@ -8,7 +8,7 @@ import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import row_id
-from lsdc.challenges.lumbar.report.figures.calibration import FEWEST_ROWS, reliability
+from lsdc.challenges.lumbar.report.figures.calibration import reliability
 from lsdc.challenges.lumbar.report.figures.chosen import choose_cases
 from lsdc.challenges.lumbar.report.figures.mixups import mixed_up
 from lsdc.challenges.lumbar.report.figures.sources import read_prediction_files
@@ -16,6 +16,7 @@ from lsdc.challenges.lumbar.report.figures.where import costliest, narrowed, whe
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.overview import explain_level
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
+from lsdc.report.reliability import FEWEST_ROWS
 from tests.challenges.lumbar.report.made_run import make_labels, predict
 from tests.report.reading import read_page
 

@@ -1,0 +1,1 @@
+"""Reports of runs: an HTML page, a model card, and the picture of a study."""

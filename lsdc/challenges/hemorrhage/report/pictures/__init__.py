@@ -1,0 +1,1 @@
+"""Pictures of studies and of single slices, from the prepared slices of a run."""

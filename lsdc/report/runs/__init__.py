@@ -1,0 +1,1 @@
+"""What reports of any challenge show of a run: its records, its trainings, its settings."""
