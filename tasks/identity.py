@@ -65,16 +65,17 @@ def record_of(run: Run) -> RunRecord:
         experiment=run.experiment.name,
         challenge=run.experiments.challenge,
         data=PHANTOM if run.uses_phantom else escape_name(run.data),
-        tables=None if run.uses_phantom else _digest_tables(run.data),
+        tables=None if run.uses_phantom else _digest_tables(run),
         settings=run_settings | own,
         changed={key: value for key, value in own.items() if plain.get(key) != value},
         begun=datetime.now(UTC).replace(microsecond=0),
     )
 
 
-def _digest_tables(root: Path) -> str | None:
-    """Return a digest of the training tables' content, `train*.csv`; None if there are none."""
-    found = {path.name: digest_file(path) for path in root.glob("train*.csv") if path.is_file()}
+def _digest_tables(run: Run) -> str | None:
+    """Return a digest of the training tables' content; None if there are none."""
+    paths = [path for path in run.data.glob(run.training_tables) if path.is_file()]
+    found = {path.name: digest_file(path) for path in paths}
     return fingerprint(found) if found else None
 
 

@@ -72,8 +72,9 @@ class Place:
 class Run(RunOptions, ABC):
     """The settings of a run: immutable, stored as JSON, and the same for all of its tasks.
 
-    Each challenge has a subclass, which names its experiment class, its experiments, and the folder
-    of its phantom in the home.
+    Each challenge has a subclass, which names its experiment class, its experiments, the folder of
+    its phantom in the home, and its training tables: a pattern of their file names. Runs whose
+    training tables have the same content are on the same data, wherever it is.
 
     `name` is the name of its folder in `runs/`, which `locked_experiment` sets. `resolved` is the
     experiment as resolved when the run was requested, without `--set` overrides; child runs use it.
@@ -82,6 +83,7 @@ class Run(RunOptions, ABC):
     experiments: ClassVar[Experiments[Any]]
     defaults: ClassVar[Defaults]
     phantom: ClassVar[str] = PHANTOM
+    training_tables: ClassVar[str] = "train*.csv"
 
     root: Path
     name: str

@@ -30,7 +30,7 @@ TINY: dict[str, tuple[str, list[str]]] = {
     ),
     "flat_index": (
         "--files 100",
-        ["us_a_file", "flat", "ratio_to_pydicom", "reindex_to_index", "of_all", "mib_of_all"],
+        ["us_a_file", "flat", "ratio_to_pydicom", "reindex_to_index", "of_all", "mib_large"],
     ),
     "gap": (
         "--seeds 0 --studies 8 --min-steps 40",

@@ -236,13 +236,17 @@ class Challenge(ABC):
             SettingsError: `out` is not empty, or an option is out of bounds.
         """
 
+    def brings(self, method: str) -> bool:
+        """Return whether it has its own method of that name, not the one that refuses."""
+        return getattr(type(self), method) is not getattr(Challenge, method)
+
     def read_run(self, home: "Home", name: str) -> Source:
         """Read a run with out-of-fold predictions.
 
         Raises:
             DataError: the run has no scores.
         """
-        raise self._has_no("report")
+        raise self._has_no("report, lsdc suspects")
 
     def read_prediction_files(self, paths: Sequence[Path], data: Path) -> list[Source]:
         """Read tables of predictions, with the labels of a competition's folder.
@@ -250,7 +254,7 @@ class Challenge(ABC):
         Raises:
             DataError: the labels or a table cannot be read, or do not fit together.
         """
-        raise self._has_no("report")
+        raise self._has_no("report, lsdc suspects")
 
     def write_report(
         self, sources: Sequence[Any], path: Path, *, images: int, say: Callable[[str], None]

@@ -106,11 +106,15 @@ def require_challenge_in(folder: Path) -> Challenge:
         return found
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder, expected one with a competition's tables")
-    known = "; ".join(f"{each.tables} ({each.title})" for each in CHALLENGES)
     raise DataError(
-        f"{folder}: expected the tables of a competition: {known}; found none; give the folder "
-        "that contains them"
+        f"{folder}: expected the tables of a competition: {known_tables()}; found none; give the "
+        "folder that contains them"
     )
+
+
+def known_tables() -> str:
+    """Return the tables by which folders are recognised, with the challenges, for messages."""
+    return "; ".join(f"{each.tables} ({each.title})" for each in CHALLENGES)
 
 
 def challenge_of(request: RunRequest) -> Challenge:

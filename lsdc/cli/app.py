@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train and score models on lumbar spine MR, from DICOM files to a submission.",
+    help="Train and score models for imaging competitions, from DICOM files to a submission.",
     epilog=(
         "Exit codes: 0 success, 1 a stage failed, 2 an error in the call, the data or the "
         "settings, 3 the home is in use, 75 stopped and can be resumed, 130 interrupted. "
@@ -31,6 +31,7 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         "Train and score on this machine, from DICOM files to a submission.",
         [
             "lsdc run-local                         # the demo, on a phantom",
+            "lsdc run-local --experiment ich-demo   # the same for head CT",
             "lsdc run-local --data rsna-2024 --home /big/disk/lsdc --experiment baseline",
             "lsdc run-local --data rsna-2024 --only-fold 0 --set training.epochs=2",
             "lsdc run-local --quiet --json > scores.json",
@@ -47,7 +48,10 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
             "lsdc ensemble demo demo@epochs-4 --second-level --out both.csv --json",
         ],
     ),
-    "demo-data": ("Write a synthetic competition (phantom).", ["lsdc demo-data phantom"]),
+    "demo-data": (
+        "Write a synthetic competition (phantom).",
+        ["lsdc demo-data phantom", "lsdc demo-data heads --challenge hemorrhage --studies 20"],
+    ),
     "index": (
         "Write the DICOM headers of a folder to the catalog.",
         ["lsdc index rsna-2024", "lsdc index cds/2024 --max-bad 100%"],
@@ -130,7 +134,7 @@ for _name, (_summary, _examples) in _COMMANDS.items():
 def about(
     version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
 ) -> None:
-    """Train and score models on lumbar spine MR, from DICOM files to a submission."""
+    """Train and score models for imaging competitions, from DICOM files to a submission."""
     if version:
         typer.echo(f"lsdc {__version__}")
         raise typer.Exit

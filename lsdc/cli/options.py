@@ -112,6 +112,8 @@ def _option(name: str, field: FieldInfo, text: str, shown: str) -> inspect.Param
         details = {"metavar": "KEY=VALUE"}
         text, shown = f"{text} May be repeated.", ""
     flags = ["--set"] if name == "settings" else [f"--{name.replace('_', '-')}"]
+    if kind is bool and default:
+        flags = [f"{flags[0]}/--no-{flags[0].removeprefix('--')}"]
     details["autocompletion"] = _COMPLETED.get(name)
     option = typer.Option(*flags, help=text, show_default=shown or True, **details)
     return inspect.Parameter(

@@ -20,7 +20,8 @@ class Defaults:
 
     Attributes:
         synthetic: on synthetic data.
-        on_gpu: on a GPU, best first; each says in `expected.gpu_gb` what memory it takes.
+        on_gpu: on a GPU, best first; each says in `expected.gpu_gb` what memory it takes. None if
+            no experiment needs a GPU.
         on_cpu: without a GPU, or on one that is too small for all of `on_gpu`.
     """
 
@@ -35,6 +36,8 @@ class Defaults:
             experiments: the challenge's experiments.
             gpu_gb: the memory of the GPU, infinite if it is not known; None without a GPU.
         """
+        if not self.on_gpu:
+            return Choice(self.on_cpu, "the preset for real data, with or without a GPU")
         if gpu_gb is None:
             return Choice(self.on_cpu, f"for training without a GPU; {self.on_gpu[0]} needs one")
         for name in self.on_gpu:

@@ -5,9 +5,15 @@ import contextlib
 import pytest
 import typer
 
+from docs.catalog_page import catalog_page, tables_of
 from docs.commands_page import commands_page
 from docs.drawings import DRAWINGS, PICTURES
+from docs.notes_page import notes_page
 from docs.python_page import python_page
+from docs.settings_page import page_name, settings_page
+from lsdc.challenges.challenge import Challenge
+from lsdc.challenges.hemorrhage.config.presets import EXPERIMENTS as OF_HEAD_CT
+from lsdc.challenges.registry import CHALLENGES
 from tests.commands import load_command
 from tests.docs.blocks import BLOCKS, ROOT, Block
 
@@ -43,6 +49,7 @@ NOT_RUN = {
         ("a GPU", "lsdc run-local --data rsna-2024 --experiment baseline --folds 5 --only-fold 0"),
     ],
 }
+of_each_challenge = pytest.mark.parametrize("challenge", CHALLENGES, ids=lambda each: each.name)
 
 
 def test_commands_page_is_up_to_date() -> None:
@@ -53,6 +60,39 @@ def test_commands_page_is_up_to_date() -> None:
 def test_python_page_is_up_to_date() -> None:
     made = "python -m docs.python_page > docs/reference/python.md"
     assert _reference("python") == python_page(), made
+
+
+def test_page_of_the_notes_is_up_to_date() -> None:
+    made = "python -m docs.notes_page > docs/reference/ich-notes.md"
+    assert _reference("ich-notes") == notes_page(), made
+
+
+@pytest.mark.parametrize("name", ["ich-small", "ich-strong"])
+def test_page_of_head_ct_has_the_expected_scores_and_costs(name: str) -> None:
+    (row,) = [
+        line for line in _reference("head-ct").splitlines() if line.startswith(f"| `{name}` |")
+    ]
+    expected = OF_HEAD_CT.load(name).expected
+    costs = (expected.gpu_hours, expected.gpu_gb, expected.core_hours)
+    ranges = ["{:g} to {:g}".format(*cost) for cost in costs if cost]
+    assert [words for words in [expected.score_words, *ranges] if words not in row] == []
+    assert len(ranges) == row.count(" to ") - bool(expected.score_words)
+
+
+@of_each_challenge
+@pytest.mark.parametrize("kind", ["settings", "catalog"])
+def test_page_of_a_challenge_is_up_to_date(kind: str, challenge: Challenge) -> None:
+    page = page_name(kind, challenge)
+    made = {"settings": settings_page, "catalog": catalog_page}[kind](challenge)
+    command = f"python -m docs.{kind}_page {challenge.name} > docs/reference/{page}"
+    assert _reference(page.removesuffix(".md")) == made, command
+
+
+@of_each_challenge
+def test_every_table_and_column_of_the_catalog_is_described(challenge: Challenge) -> None:
+    for table in tables_of(challenge).values():
+        assert table.about().startswith("One row per ")
+        assert all(table.descriptions().values())
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

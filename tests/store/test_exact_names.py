@@ -164,4 +164,5 @@ def _sources(repository: Path) -> list[Path]:
     rooms = (repository / room for room in ("lsdc", "tasks", "flows", "deployments"))
     files = sorted(file for room in rooms for file in room.rglob("*.py"))
     assert len(files) > 200
-    return [file for file in files if file.name != "exact_names.py"]
+    # The second one reads bytes, which no library interprets.
+    return [file for file in files if file.name not in ("exact_names.py", "plain_csv.py")]

@@ -1,4 +1,4 @@
-"""The tables of the catalog."""
+"""The tables of the catalog, in the order of `docs/reference/catalog-hemorrhage.md`."""
 
 from lsdc.challenges.hemorrhage.competition.tables import Labels
 from lsdc.challenges.hemorrhage.folds import Folds, Holdout

@@ -19,6 +19,7 @@ class HemorrhageRun(Run):
     experiments: ClassVar[Experiments[Any]] = EXPERIMENTS
     defaults: ClassVar[Defaults] = DEFAULTS
     phantom: ClassVar[str] = "phantom-hemorrhage"
+    training_tables: ClassVar[str] = "stage_*_train.csv"
 
     experiment: Experiment
 

@@ -8,7 +8,7 @@ import polars as pl
 import typer
 from rich.console import Console
 
-from lsdc.challenges.registry import CHALLENGES, challenge_in
+from lsdc.challenges.registry import CHALLENGES, challenge_in, known_tables
 from lsdc.cli.commands.index import Folder, IndexHome, in_home, indexing
 from lsdc.cli.options import Quiet
 from lsdc.cli.streams import open_console
@@ -37,16 +37,16 @@ def doctor(
     folder = in_home(folder, Home(kept))
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such folder, expected one with the competition's tables (train.csv and "
-            "others) or with DICOM files"
+            f"{folder}: no such folder, expected one with DICOM files or with the tables of a "
+            f"competition: {known_tables()}"
         )
     home_, challenge = open_home(kept), challenge_in(folder) or CHALLENGES[0]
     with indexing(home_, quiet=quiet) as on_progress:
         report = challenge.examine(folder, home_, on_progress=on_progress)
     if report is None:
         raise DataError(
-            f"{folder}: expected the competition's tables (train.csv and others) or DICOM "
-            "files, found neither; give the folder that contains them"
+            f"{folder}: expected DICOM files or the tables of a competition: {known_tables()}; "
+            "found nothing to check; give the folder that contains them"
         )
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))

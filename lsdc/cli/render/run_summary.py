@@ -23,7 +23,9 @@ def show_results(run: Run, challenge: Challenge, console: Console, log: Path, ro
     """Print the scores, the corrections, the paths of all results and what was reused."""
     none = {
         "submission": f"none: no rows in {challenge.sample_submission}",
-        "report": "none: could not be written, see the log",
+        "report": "none: could not be written, see the log"
+        if challenge.brings("write_report")
+        else f"none: not available for {challenge.title}",
     }
     console.print(scores_table(_scores(run), run.name))
     if reported := reported_line(run.experiment):
@@ -35,7 +37,7 @@ def show_results(run: Run, challenge: Challenge, console: Console, log: Path, ro
             f"{what:<12}{path or none[what]}", style="dim", highlight=False, soft_wrap=True
         )
     console.print(f"{'stages':<12}{_reused(rows)}", style="dim", highlight=False, soft_wrap=True)
-    for line in _next_commands(run):
+    for line in _next_commands(run, inspects=challenge.brings("inspect")):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -90,11 +92,13 @@ def _reused(rows: Rows) -> str:
     return f"{all_ - kept} of {all_} computed, {kept or 'none'} unchanged and kept"
 
 
-def _next_commands(run: Run) -> list[str]:
-    """Return commands to try next, ready to type."""
+def _next_commands(run: Run, *, inspects: bool) -> list[str]:
+    """Return commands to try next, ready to type; `inspects`: whether studies can be drawn."""
+    home = shlex.quote(str(run.home.root))
+    if not inspects:
+        return [f"{'next':<12}lsdc ui --home {home}"]
     oof = scan_parquet(run.folder / "oof.parquet")
     study = oof.select(pl.col("study_id").first()).collect().item()
-    home = shlex.quote(str(run.home.root))
     members = run.experiment.members
     shown = needed_run(run, members[0]) if members else run.name  # an ensemble has no crops
     return [

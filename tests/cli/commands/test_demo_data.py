@@ -34,3 +34,14 @@ def test_folder_with_files_is_refused_and_named(app: typer.Typer, tmp_path: Path
     assert isinstance(result.exception, LsdcError)
     assert result.exception.exit_code == 2
     assert str(tmp_path) in str(result.exception)
+
+
+def test_oddities_of_the_head_phantom_can_be_left_out(app: typer.Typer, tmp_path: Path) -> None:
+    words = ["--challenge", "hemorrhage", "--studies", "5", "--test", "0", "--size", "32"]
+    words += ["--fewest-slices", "6", "--most-slices", "6"]
+    for flags in (["--no-quirks"], []):
+        out = tmp_path / f"data{len(flags)}"
+        result = CliRunner().invoke(app, [str(out), *words, *flags])
+        assert result.exit_code == 0, result.output
+        planted = len((out / "answers" / "quirks.csv").read_text().splitlines()) - 1
+        assert bool(planted) is not bool(flags)

@@ -221,7 +221,7 @@ def _refuse_incomplete(cells: Cells, path: Path) -> None:
 def _listed_twice(rows: pl.DataFrame) -> Finding:
     return Finding(
         name="images_listed_twice",
-        title="images are listed more than once, with equal labels",
+        title="Images listed more than once, with equal labels",
         unit="images",
         rows=rows,
         severity=Severity.NOTE,
@@ -232,7 +232,7 @@ def _listed_twice(rows: pl.DataFrame) -> Finding:
 def _torn(rows: pl.DataFrame) -> Finding:
     return Finding(
         name="images_with_different_labels",
-        title="images are listed more than once, with different labels",
+        title="Images listed more than once, with different labels",
         unit="images",
         rows=rows,
         advice="they are left out of folds and scores; keep the right rows in the table",
@@ -246,7 +246,7 @@ def _contradicting(labels: pl.DataFrame) -> Finding:
     rows = labels.filter(pl.col(Label.ANY) != subtypes)
     return Finding(
         name="contradicting_labels",
-        title="any does not follow from the five subtypes",
+        title="Images whose label any does not follow from the subtypes",
         unit="images",
         rows=rows.with_columns(why=why.otherwise(pl.lit("any without a subtype"))),
         of=labels.height,

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 # Parts whose headers are cached together: as many as a shard on one host has.
 PARTS_A_BLOCK = 512
 # Images put into order together; more would fill the memory.
-_IMAGES_AT_ONCE = 60_000
+_IMAGES_AT_ONCE = 30_000
 # Small, so that the join of a few studies reads little else.
 _ROWS_OF_A_GROUP = 2048
 # Fixed, so that the same rows give the same bytes, however they are divided into shards.

@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from lsdc.challenges.hemorrhage.competition.tables import open_competition
+from lsdc.challenges.hemorrhage.competition.tables import stage_of
 from lsdc.challenges.hemorrhage.index import build
 from lsdc.challenges.hemorrhage.index.folders import find_folders, list_files
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
 from lsdc.dicom.header_table import LIBRARIES as DICOM_LIBRARIES
-from lsdc.store.files import write_folder
+from lsdc.store.exact_names import scan_parquet
+from lsdc.store.files import write_atomic, write_folder
 from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
@@ -28,11 +29,12 @@ from tasks.stage import stage
 
 _CODE = ("lsdc.challenges.hemorrhage.index.build",)
 _LIBRARIES = ("numpy", "polars", *DICOM_LIBRARIES)
+LISTING = "files-of-index.parquet"  # beside the shards, while they are made
 
 
 def _files(run: HemorrhageRun) -> pl.DataFrame:
     """Return the files of the folders of images, each with the unit of its shard."""
-    listed = list_files(find_folders(run.data, open_competition(run.data).stage))
+    listed = list_files(find_folders(run.data, stage_of(run.data)))
     return listed.with_columns(
         unit=pl.format("{} {}", "split", pl.col("part").cast(pl.String).str.zfill(6))
     )
@@ -58,11 +60,16 @@ def index_images(run: HemorrhageRun) -> Manifest:
         return _digest(listed.filter(pl.col("unit").is_in(list(units))))
 
     shards = split_into_shards(run, "index", read_shard, listed["unit"], files)
+    # Listed once: a large folder takes longer to list than a shard to read.
+    listing = run.root / SHARDS / LISTING
+    with write_atomic(listing) as temporary:
+        listed.write_parquet(temporary)
     with (
         run_shards(read_shard, run, shards) as folders,
         write_folder(run.root / "index") as out,
     ):
         rows = build.join_index(folders, out)
+        listing.unlink()
         return store_folder(run.root, "index", out, rows=rows)
 
 
@@ -76,7 +83,8 @@ def index_images(run: HemorrhageRun) -> Manifest:
 def read_shard(run: HemorrhageRun, shard: Shard) -> Manifest:
     """Read the headers of a shard of the files."""
     require_same_versions(shard, read_shard)
-    own = _files(run).filter(pl.col("unit").is_in(shard.names)).drop("unit")
+    listed = scan_parquet(run.root / SHARDS / LISTING)
+    own = listed.filter(pl.col("unit").is_in(shard.names)).drop("unit").collect()
     with write_folder(run.root / SHARDS) as out:
         rows = build.read_shard(
             own,

@@ -14,6 +14,7 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.phantom.pose import GeometryMix
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.quality.corrections import (
+    DESCRIPTIONS,
     Corrections,
     Evidence,
     Rule,
@@ -149,6 +150,10 @@ LEFT_OUT: dict[Plant, tuple[Rule, int]] = {
     move_beyond_the_image: (Rule.OUTSIDE_THE_IMAGE, 1),
     mark_on_the_right: (Rule.ACROSS_THE_MIDDLE, 1),
 }
+
+
+def test_every_rule_is_described_in_order() -> None:
+    assert list(DESCRIPTIONS) == list(Rule)
 
 
 def test_clean_phantom_is_not_corrected(patient: Patient) -> None:
