@@ -27,7 +27,7 @@ def read_sources(
         command: the name of the command, for messages.
         runs: names of runs.
         predictions: CSV or Parquet files, in place of runs.
-        data: the folder with train.csv, for predictions.
+        data: the folder with the labels, for predictions.
         home: the home of the runs.
 
     Raises:
@@ -42,7 +42,7 @@ def read_sources(
     if predictions:
         if data is None:
             raise SettingsError(
-                "--predictions: expected --data as well, the folder with train.csv, found none; "
+                "--predictions: expected --data as well, the folder with the labels, found none; "
                 "add it"
             )
         challenge = require_challenge_in(data)

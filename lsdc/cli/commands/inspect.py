@@ -28,7 +28,7 @@ def inspect(
         Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")
     ] = None,
 ) -> None:
-    """Draw one study: its points, chosen slices and crops, with distances in mm."""
+    """Draw one study with what a run made of it: slices, points or predictions, distances."""
     opened = existing_home(resolve_home(home))
     target = out or Path(f"{study}.png")
     if not (opened.run(experiment) / EXPERIMENT_FILE).is_file():

@@ -27,12 +27,12 @@ def report(
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
-            help="CSV or Parquet file with row_id, normal_mild, moderate, severe, in place of "
+            help="CSV or Parquet file with the columns of a submission, in place of "
             "runs. May be repeated."
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with train.csv, the labels of --predictions.")
+        Path | None, typer.Option(help="Folder with the table of labels, for --predictions.")
     ] = None,
     home: Annotated[Path | None, home_option("Home of the runs.")] = None,
     images: Annotated[

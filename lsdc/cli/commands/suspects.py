@@ -23,12 +23,12 @@ def suspects(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="CSV or Parquet file with row_id, normal_mild, moderate, severe, in place of a "
+            help="CSV or Parquet file with the columns of a submission, in place of a "
             "run. Its models must not have seen the labels."
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with train.csv, the labels of --predictions.")
+        Path | None, typer.Option(help="Folder with the table of labels, for --predictions.")
     ] = None,
     home: Annotated[Path | None, home_option("Home of the run.")] = None,
     doubt: Annotated[
