@@ -276,7 +276,11 @@ def _chosen(names: list[str], home: Home | None) -> list[Entry]:
 
 
 def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
-    """Sort by score, lower (better) first; entries without a score come last."""
+    """Sort by score, lower (better) first; entries without a score come last.
+
+    Scores of two challenges cannot be compared, so those of one challenge stay together.
+    """
+    configs = [challenge.experiments.config for challenge in CHALLENGES]
     keys: dict[Order, Callable[[Entry], Any]] = {
         "name": lambda entry: entry.experiment.name,
         "fold": lambda entry: min(entry.experiment.reported.folds.values(), default=math.inf),
@@ -284,7 +288,11 @@ def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
         "leaderboard": lambda entry: entry.experiment.reported.leaderboard or math.inf,
         "measured": lambda entry: (entry.measured and entry.measured.score) or math.inf,
     }
-    return entries if order == "log" else sorted(entries, key=keys[order])
+    if order in ("log", "name"):
+        return entries if order == "log" else sorted(entries, key=keys[order])
+    return sorted(
+        entries, key=lambda entry: (configs.index(type(entry.experiment)), keys[order](entry))
+    )
 
 
 def _origins(name: str) -> dict[str, str]:

@@ -70,8 +70,8 @@ def _with_differences(vectors: Tensor, lengths: Tensor, features: int) -> Tensor
     """Return vectors (b, t, 3 x features + further) with the differences to the neighbours.
 
     >>> vectors = torch.tensor([[[1.0], [4.0], [9.0], [0.0]]])
-    >>> _with_differences(vectors, torch.tensor([3]), 1).tolist()[0]
-    [[1.0, 0.0, -3.0], [4.0, 3.0, -5.0], [9.0, 5.0, 0.0], [0.0, 0.0, 0.0]]
+    >>> _with_differences(vectors, torch.tensor([3]), 1).int().tolist()[0]
+    [[1, 0, -3], [4, 3, -5], [9, 5, 0], [0, 0, 0]]
     """
     own, further = vectors[..., :features], vectors[..., features:]
     step = own[:, 1:] - own[:, :-1]  # (b, t - 1, features)

@@ -1,5 +1,6 @@
 """`lsdc experiments` on the command line."""
 
+import itertools
 import json
 import os
 import time
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.challenges.registry import CHALLENGES, experiment_names
+from lsdc.challenges.registry import CHALLENGES, challenge_of_experiment, experiment_names
 from lsdc.cli.commands.experiments import experiments
 from lsdc.errors import SettingsError
 from lsdc.store.home import open_home
@@ -83,7 +84,7 @@ def line_of(name: str, printed: str) -> str:
 
 def test_list_has_reported_and_measured_scores_of_every_experiment(home: Path) -> None:
     rows = listed("list", "--home", home)
-    assert list(rows) == EXPERIMENTS.names()
+    assert list(rows) == experiment_names()
     row = rows["exp118"]
     assert row["based_on"] == "exp114"
     assert row["changes"] == {"model.slice_pool": "attention"}
@@ -166,7 +167,14 @@ def test_list_is_sorted_as_requested(home: Path) -> None:
     assert next(iter(listed("list", "--sort", "fold", "--home", home))) == "exp127"
     by_measured = list(listed("list", "--sort", "measured", "--home", home))
     assert by_measured[:3] == ["exp083", "exp118", "exp001"]
-    assert sorted(EXPERIMENTS.names()) == list(listed("list", "--sort", "name", "--home", home))
+    assert sorted(experiment_names()) == list(listed("list", "--sort", "name", "--home", home))
+
+
+def test_scores_of_two_challenges_are_not_sorted_among_each_other(home: Path) -> None:
+    for order in ("oof", "leaderboard", "fold", "measured"):
+        names = list(listed("list", "--sort", order, "--home", home))
+        challenges = [challenge_of_experiment(name).name for name in names]
+        assert [key for key, _ in itertools.groupby(challenges)] == [c.name for c in CHALLENGES]
 
 
 def test_no_measured_scores_without_a_home(tmp_path: Path) -> None:

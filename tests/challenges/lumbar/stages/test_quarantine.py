@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages import quarantine
 from lsdc.errors import StageError
 from lsdc.store.files import write_folder
 from lsdc.store.manifest import Manifest, store_folder
+from tasks.common import quarantine
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
 
@@ -39,7 +39,11 @@ def test_bad_files_are_counted_per_file_and_not_per_image(
         rows = pl.DataFrame({"path": paths.head(bad), "stage": "crops", "reason": "cut off"})
         crops = made(run, "crops", quarantine=rows)
         if not refused:
-            quarantine.refuse_bad_files(run, crops, index=index, so_far=[index, crops])
+            quarantine.refuse_bad_files(
+                run, crops, index=index, images="instances", so_far=[index, crops]
+            )
             continue
         with pytest.raises(StageError, match="11 of 100 files"):
-            quarantine.refuse_bad_files(run, crops, index=index, so_far=[index, crops])
+            quarantine.refuse_bad_files(
+                run, crops, index=index, images="instances", so_far=[index, crops]
+            )

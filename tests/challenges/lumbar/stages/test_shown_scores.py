@@ -11,6 +11,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.metric import ROWS
 from lsdc.challenges.lumbar.stages import oof
+from tasks.common import scores as scores_of
 from tasks.request import RunRequest
 from tasks.run import open_run
 
@@ -19,9 +20,9 @@ def test_scores_of_held_out_studies_are_in_the_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[list[dict[str, Any]]] = []
-    monkeypatch.setattr(oof, "create_table_artifact", lambda rows, **_: shown.append(rows))
+    monkeypatch.setattr(scores_of, "create_table_artifact", lambda rows, **_: shown.append(rows))
     score: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(oof, "show_score", lambda *given: score.append(given))
+    monkeypatch.setattr(scores_of, "show_score", lambda *given: score.append(given))
     monkeypatch.setattr(oof, "create_markdown_artifact", lambda *_, **__: None)
     run = open_run(
         LumbarRun, RunRequest.of(experiment="demo", data=None, home=tmp_path / "home", folds=2)
