@@ -230,7 +230,7 @@ def write_files(folder: Path) -> list[Path]:
 
     folder.mkdir()
     random = np.random.default_rng(0)
-    y, x = np.mgrid[-1:1:512j, -1:1:512j]  # type: ignore[misc]  # complex steps are counts
+    y, x = np.mgrid[-1:1:512j, -1:1:512j]
     paths = []
     for number in range(FILES):
         size = 0.45 + 0.3 * math.sin(math.pi * (number + 1) / (FILES + 1))

@@ -236,7 +236,7 @@ def _write_crops(folder: Path, folds: int) -> None:
         index=["study_id", "level"], variable_name="condition", value_name="grade"
     )
     dealt = table.select("study_id").unique().with_columns(fold=pl.col("study_id") % folds)
-    np.save(folder / "crops.npy", samples.slices)
+    np.save(folder / "crops.npy", np.asarray(samples.slices))
     table.write_parquet(folder / "samples.parquet")
     labels.cast({"grade": pl.Int8}).write_parquet(folder / "labels.parquet")
     dealt.cast({"fold": pl.Int32}).write_parquet(folder / "folds.parquet")

@@ -12,7 +12,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
 from lsdc.challenges.hemorrhage.slices.prepare import join_shards, prepare_shard
 
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "path": pl.String,
     "image_id": pl.String,
     "study_id": pl.String,
@@ -38,7 +38,7 @@ def write_slice(
     """Write a slice of stored values (rows, columns); their dtype gives sign and BitsAllocated."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax.is_encapsulated else syntax
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2.3"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, UID("1.2.3")
     dataset = FileDataset(
         str(path),
         Dataset(),
@@ -60,8 +60,8 @@ def write_slice(
     dataset.PixelRepresentation = int(stored.dtype.kind == "i")
     dataset.WindowCenter, dataset.WindowWidth = "40", "80"
     dataset.RescaleIntercept, dataset.RescaleSlope = "-1024", "1"
-    order = "<" if syntax.is_little_endian else ">"
-    dataset.PixelData = stored.astype(stored.dtype.newbyteorder(order)).tobytes()
+    order = stored.dtype.newbyteorder("<" if syntax.is_little_endian else ">")
+    dataset.PixelData = stored.astype(order).tobytes()
     dataset["PixelData"].VR = "OB" if stored.dtype.itemsize == 1 else "OW"
     for keyword, value in tags.items():
         setattr(dataset, keyword, value)
