@@ -43,7 +43,7 @@ def test_command_that_prints_a_table_prints_json_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_command_that_prints_progress_can_be_quiet(name: str) -> None:
-    if re.search(r"\bDisplay\(|\bProgress\(|index_folder\(", source(name)):
+    if re.search(r"\bDisplay\(|\bProgress\(|indexing\(", source(name)):
         assert all({"-q", "--quiet"} <= flags(each) for each in leaves(name))
 
 
