@@ -50,7 +50,10 @@ def predict_test(
 
 @stage(
     "submission",
-    code=("lsdc.challenges.hemorrhage.scoring.submission",),
+    code=(
+        "lsdc.challenges.hemorrhage.scoring.submission",
+        "lsdc.challenges.hemorrhage.competition.tables",
+    ),
     libraries=("polars",),
     uses=lambda inputs: {
         "name": inputs["run"].experiment.name,
