@@ -6,64 +6,28 @@ from typing import Any
 
 from lsdc.challenges.hemorrhage.config.tta import TtaConfig
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
-from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, WEIGHTS, FoldJob
+from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, FoldJob
 from lsdc.challenges.hemorrhage.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.hemorrhage.training.train_sequence import RESULTS, SequenceJob
 from lsdc.challenges.hemorrhage.training.train_sequence import train_sequence as fit_sequence
-from lsdc.challenges.hemorrhage.training.trial import TrialJob, try_model
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.training.trained_fold import FACTS
+from tasks.common.models import needed_weights
 from tasks.common.trainings import training_in
-from tasks.identity import needed_fold, pretrained_digests
+from tasks.identity import pretrained_digests
 from tasks.results import compute_once, find_result
 from tasks.run import TRAINING_CHANGES_NO_RESULT
 from tasks.stage import stage
 
 _LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "timm", "torch")
 TRAINING = "training"  # results without predictions, by the key of the stage without views
-TRIED = "tried-models.json"  # in the home: models that passed the trial
 _RESUMES = 20  # each resumes after the previous one was asked to stop
-
-
-def _needed_weights(run: HemorrhageRun, fold: int) -> Path | None:
-    """Return the same fold's weights of another experiment, which this one starts from."""
-    needed = run.experiment.needs.weights
-    return None if needed is None else needed_fold(run, needed, fold) / WEIGHTS
-
-
-def require_model(run: HemorrhageRun, *, trained_here: bool) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    Other training hosts check their own devices and hub cache. Given weights are checked here,
-    since the run's results depend on them. Finished folds need no hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable.
-        StageError: the trial process died.
-    """
-    config, fold = run.experiment.model, run.folds_to_train[0]
-    place = run.place_of(fold, run.folds_to_train)
-    start_from = _needed_weights(run, fold)
-    is_trained = all((run.fold(each) / FACTS).is_file() for each in run.folds_to_train)
-    at_hand = run.weights is not None or (trained_here and not is_trained)
-    try_model(
-        TrialJob(
-            experiment=run.experiment,
-            weights=run.weights,
-            pretrained=at_hand and config.pretrained and start_from is None,
-            start_from=start_from,
-            device=place.device if trained_here else "cpu",
-            threads=place.threads,
-        ),
-        kept=run.home.root / TRIED,
-        log=run.home.logs / "children.log",
-    )
 
 
 def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     run, fold = inputs["run"], inputs["fold"]
-    start_from = _needed_weights(run, fold)
+    start_from = needed_weights(run, fold)
     is_there = start_from is not None and start_from.is_file()
     return {
         **run.parts("name", "slices", "sampling", "augment", "model", "loss", "tta"),
@@ -102,7 +66,7 @@ def train_fold(run: HemorrhageRun, fold: int, slices: Manifest, folds: Manifest)
         fold=fold,
         out=run.fold(fold),
         identity=key,
-        start_from=_needed_weights(run, fold),
+        start_from=needed_weights(run, fold),
         weights=run.weights,
         device=place.device,
         beside=place.beside,

@@ -10,12 +10,12 @@ from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.training.train_fold import DOUBTED, RESULTS, TRAINED, FoldJob
 from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
-from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import NeedsConfig
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.training.trained_fold import FACTS
+from tasks.common.models import needed_weights
 from tasks.common.trainings import training_in
 from tasks.identity import needed_fold, pretrained_digests
 from tasks.results import compute_once, find_result
@@ -27,14 +27,7 @@ log = logging.getLogger("lsdc.training")
 _CODE = ("lsdc.challenges.lumbar.training.train_fold",)
 _LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "timm", "torch")
 TRAINING = "training"  # results without predictions, by the key of the stage without views
-TRIED = "tried-models.json"  # in the home: models that passed the trial
 _RESUMES = 20  # each resumes after the previous one was asked to stop
-
-
-def _needed_weights(run: LumbarRun, fold: int) -> Path | None:
-    """Return the same fold's weights of another experiment, which this one starts from."""
-    needed = run.experiment.needs.weights
-    return None if needed is None else needed_fold(run, needed, fold) / "model.safetensors"
 
 
 def _needed_labels(run: LumbarRun, fold: int) -> Path | None:
@@ -45,35 +38,6 @@ def _needed_labels(run: LumbarRun, fold: int) -> Path | None:
 
 def _digest(path: Path | None) -> str | None:
     return digest_file(path) if path and path.is_file() else None
-
-
-def require_model(run: LumbarRun, *, trained_here: bool) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    Other training hosts check their own devices and hub cache. Given weights are checked here,
-    since the run's results depend on them. Finished folds need no hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable.
-        StageError: the trial process died.
-    """
-    config, fold = run.experiment.model, run.folds_to_train[0]
-    place = run.place_of(fold, run.folds_to_train)
-    start_from = _needed_weights(run, fold)
-    is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
-    at_hand = run.weights is not None or (trained_here and not is_trained)
-    try_model(
-        TrialJob(
-            experiment=run.experiment,
-            weights=run.weights,
-            pretrained=at_hand and config.pretrained and start_from is None,
-            start_from=start_from,
-            device=place.device if trained_here else "cpu",
-            threads=place.threads,
-        ),
-        kept=run.home.root / TRIED,
-        log=run.home.logs / "children.log",
-    )
 
 
 def require_judges(run: LumbarRun) -> None:
@@ -113,7 +77,7 @@ def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     uses=lambda inputs: {
         **_uses(inputs),
         **inputs["run"].parts("labels", "tta"),
-        "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
+        "start_from": _digest(needed_weights(inputs["run"], inputs["fold"])),
         "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
     },
     run_name="fold {fold}",
@@ -143,7 +107,7 @@ def train_fold(
         fold=fold,
         out=run.fold(fold),
         identity=key,
-        start_from=_needed_weights(run, fold),
+        start_from=needed_weights(run, fold),
         fill_from=_needed_labels(run, fold),
         judges=tuple(run.at_home(judge).folder(run.root) for judge in judges),
         **_common(run, crops, folds, marks, run.place_of(fold, run.folds_to_train)),
