@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsdc.challenges.hemorrhage.training import train_sequence
+from lsdc.challenges.hemorrhage.training import occlusion, train_sequence
 from lsdc.jobs import fold, predict
 from tests.challenges.hemorrhage.training.planted import Data, plant
 from tests.in_process import run_jobs_here
@@ -17,4 +17,4 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the children's work in this process, since importing torch again takes seconds."""
-    run_jobs_here(monkeypatch, fold, train_sequence, predict)
+    run_jobs_here(monkeypatch, fold, train_sequence, predict, occlusion)
