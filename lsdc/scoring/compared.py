@@ -1,4 +1,4 @@
-"""Several runs side by side: intervals of their losses, how they differ, which folds they share."""
+"""Several runs compared: intervals of their losses, how they differ, which folds they share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What all sections of a report are made of: runs, or tables of predictions, side by side."""
+"""What all sections of a report are made of: runs, or tables of predictions, compared."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
