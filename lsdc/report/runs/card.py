@@ -10,9 +10,9 @@ from lsdc.report.runs.record import versions_of
 from lsdc.report.runs.records import RunRecords
 from lsdc.report.runs.trained import TrainedFold
 from lsdc.tables.resampling import Interval
+from lsdc.training.trained_fold import WEIGHTS
 
 _PHANTOM = "phantom"
-_WEIGHTS = "model.safetensors"
 _ONLY_A_PHANTOM = (
     "Anything but trying out the software. The models were trained on a phantom, which is "
     "synthetic, and have never seen a real image."
@@ -123,7 +123,7 @@ def digests_table(run: RunRecords, trained: Sequence[tuple[str, TrainedFold]]) -
     """
     rows = [[f"Result {path.parent.name}", f"`{path.name}`"] for path in run.results]
     rows += [
-        [f"{name}, {_WEIGHTS}", f"`{fold.facts['digests'][_WEIGHTS]}`"] for name, fold in trained
+        [f"{name}, {WEIGHTS}", f"`{fold.facts['digests'][WEIGHTS]}`"] for name, fold in trained
     ]
     settings = "`run.json`, next to this file, has all settings. SHA-256 of what was made:"
     return f"{settings}\n\n{table(['', 'SHA-256'], rows)}"
