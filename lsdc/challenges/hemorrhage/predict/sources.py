@@ -112,9 +112,9 @@ def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
 def open_source(
     root: Path,
     at: Workplace,
-    *,
     studies_at_once: int,
     leave_out: Path,
+    *,
     may_be_empty: bool,
     on_files: OnFiles,
 ) -> Source:

@@ -109,12 +109,10 @@ def predict_studies(
 ) -> HeadPrediction:
     """Predict all studies below a folder, and write the results into another one.
 
-    Nothing but `models` is needed of a run, and nothing is written outside of `out`, which holds
-    `predict.log` from the start, and at the end `predictions.csv`, `studies.csv`, `files.csv`,
-    `pictures/`, `submission.csv` if the folder has a sample submission, and last of all
-    `predictions.json`. Whatever stops it, the same call goes on after the last block of studies
-    that was done, which `out/.unfinished` keeps; if a file or anything else that counts has
-    changed, all is predicted anew.
+    Nothing is written outside of `out`, which holds `predict.log` from the start, and at the end
+    all results, last of them `predictions.json`. Whatever stops it, the same call goes on after the
+    last block of studies that was done, which `out/.unfinished` keeps; if a file or anything else
+    that counts has changed, all is predicted anew.
 
     Args:
         root: a folder with DICOM files, or with the competition's sample submission and images.
@@ -142,12 +140,7 @@ def predict_studies(
         teller = Teller(on_progress, _STEPS)
         at = Workplace(work, out / LOG, device, threads, teller.event)
         source = open_source(
-            root,
-            at,
-            studies_at_once=studies_at_once,
-            leave_out=out,
-            may_be_empty=len(row_ids) > 0,
-            on_files=teller.files,
+            root, at, studies_at_once, out, may_be_empty=len(row_ids) > 0, on_files=teller.files
         )
         made = work / "made"
         made.mkdir(exist_ok=True)
@@ -156,17 +149,24 @@ def predict_studies(
         blocks, kept = predict_blocks(predictor, source.blocks, work, teller)
         found = gather(blocks, source, root, models)
         unknown = _write(found, row_ids, root, models, made)
-        return HeadPrediction(
-            studies=found.studies,
-            rows=found.rows,
-            images=found.images,
-            quarantine=found.bad,
-            others=found.others,
-            files=replace_results(made, out, _RESULTS),
-            unknown_rows=unknown,
-            seconds=time.monotonic() - begun,
-            kept=kept,
-        )
+        files = replace_results(made, out, _RESULTS)
+    return _as_prediction(found, files, unknown, time.monotonic() - begun, kept)
+
+
+def _as_prediction(
+    found: Found, files: Sequence[Path], unknown: int, seconds: float, kept: int
+) -> HeadPrediction:
+    return HeadPrediction(
+        studies=found.studies,
+        rows=found.rows,
+        images=found.images,
+        quarantine=found.bad,
+        others=found.others,
+        files=files,
+        unknown_rows=unknown,
+        seconds=seconds,
+        kept=kept,
+    )
 
 
 def _write(found: Found, row_ids: pl.Series, root: Path, models: TrainedModels, made: Path) -> int:

@@ -23,14 +23,7 @@ AXIAL = range(0, 30, 5)
 def source_of(root: Path, work: Path) -> Source:
     work.mkdir()
     at = Workplace(work, work / "log", "cpu", 1, ignore)
-    return open_source(
-        root,
-        at,
-        studies_at_once=64,
-        leave_out=work,
-        may_be_empty=False,
-        on_files=lambda *_: None,
-    )
+    return open_source(root, at, 64, work, may_be_empty=False, on_files=lambda *_: None)
 
 
 def images_of(root: Path, work: Path) -> pl.DataFrame:
