@@ -62,9 +62,11 @@ from lsdc.challenges.lumbar.crops.marks import find_marks
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import ignore
