@@ -62,9 +62,11 @@ from lsdc.challenges.lumbar.crops.marks import find_marks
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
 from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import ignore
@@ -215,11 +217,8 @@ def _find_points(work: Work, config: CoordinatesConfig) -> float:
         work.folder.mkdir(parents=True)
         seconds = _timed(lambda: walk(work.phantom, work.folder, {}, config, seed=work.seed))
         _disturb(work.folder / "labels.parquet", work.seed)
-        write_stacks(
-            pl.read_parquet(work.folder / "index" / "instances.parquet"),
-            work.folder / "stacks",
-            SIZE,
-        )
+        images = pl.read_parquet(work.folder / "index" / "instances.parquet")
+        write_stacks(images, work.folder / "stacks", SIZE)
         done.write_text(json.dumps(seconds))
     return float(json.loads(done.read_text()))
 
