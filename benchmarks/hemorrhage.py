@@ -1,13 +1,14 @@
-"""How fast are head CT slices prepared, compared with writing PNG files and with decoding alone?
+"""Are head CT slices prepared fast, and is the phantom learnt, without a leak?
 
-    python benchmarks/hemorrhage.py [--full] [--json] [--data DIR] [--folder DIR] [--slices 1500]
+    python benchmarks/hemorrhage.py [--full] [--json] [--parts preparing learning]
+        [--folder DIR] [--data DIR] [--slices 1500] [--studies 60] [--folds 4] [--set KEY=VALUE ...]
 
-On the same files, in one run and in turns, this measures the preparing of slices (decode, convert
-to Hounsfield units, show three windows, resize, write; two reading processes) at 256 and 512 px,
-decoding alone by the same supervised reader, and the way of the challenge's published experiments:
-pydicom, three windows, each stretched by itself, and one PNG of three channels at full size
-(Pillow). Then one epoch of reading: all slices in random order through a memory map, and all PNG
-files back.
+Preparing: on the same files, in one run and in turns, this measures the preparing of slices
+(decode, convert to Hounsfield units, show three windows, resize, write; two reading processes) at
+256 and 512 px, decoding alone by the same supervised reader, and the way of the challenge's
+published experiments: pydicom, three windows, each stretched by itself, and one PNG of three
+channels at full size (Pillow). Then one epoch of reading: all slices in random order through a
+memory map, and all PNG files back.
 
 Ratios are medians over rounds of CPU time, which other work on the machine disturbs less; those of
 wall time end in `_wall`. `notes_to_prepare_256` and `png_to_map_256` above one mean that ours is
@@ -19,41 +20,41 @@ crash. `minutes_674000_256` and `gb_674000_256` are projected to the competition
 from the wall time and the bytes of each further slice.
 
 All files are in the page cache. A few files (generated, or those of `--data`) are listed again and
-again to simulate many; PNG files are written for each once, and their time is scaled. `--full`
-measures more slices and rounds and writes RESULTS.md.
+again to simulate many; PNG files are written for each once, and their time is scaled.
+
+Learning: `lsdc demo-data` writes a phantom, and `lsdc run-local --experiment ich-demo` trains on
+it. All losses are the competition's metric, out of fold. `slice_to_prior` and `sequence_to_prior`
+are those of the slice model and of the sequence model over the prior's, `sequence_to_slice` the one
+over the other: at most 0.5 and 0.9 are wanted. `minutes` and `cpu_minutes` are of both commands.
+Then the same is trained on folds by image (`split.by=image`): `slice_image_to_patient` and
+`sequence_image_to_patient` are the losses over those by patient. They are below one, as slices of
+the scored patients are trained on: a leak. Last, on images that have another image's labels,
+without augmentation, so that labels are memorised: `shuffled_slice_to_prior` or
+`shuffled_sequence_to_prior` below one would be a leak. `shuffled_training_to_prior` is the last
+training loss of the slice models: far below one, labels were memorised, so a leak would show. Names
+in `_low` and `_high` are the ends of 95 % intervals: both losses for the same random sets of
+patients.
+
+`--full` measures more slices and rounds and writes RESULTS.md, a section for each part.
 """
 
 import argparse
 import json
-import math
-import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-from costs import cost_of
+from learnt_slices import take_learning_figures
+from prepared_slices import take_slice_figures
 from results import machine, record
 
-from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not an installed package
-
-# More than a processor's cache holds: files of a large data set are in none.
-FILES, STUDY, ROUNDS = 160, 32, 5
-STARTED = 96  # enough files for both readers to start
-WHOLE_COMPETITION = 674_000
-SIZES = (256, 512)
-WINDOWS = ((40.0, 80.0), (80.0, 200.0), (200.0, 450.0))
-# Wall and CPU time in seconds.
-Costs = dict[str, tuple[float, float]]
+COMMAND = "python benchmarks/hemorrhage.py"
+# The title of each part's section in RESULTS.md.
+PARTS = {"preparing": "Slices of head CT", "learning": "Learning from head CT"}
 
 
 def main() -> None:
-    """Write the files, measure all figures and print them."""
+    """Measure all figures and print them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -62,193 +63,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of DICOM slices [generated ones]")
     parser.add_argument("--folder", type=Path, help="folder for all files [a temporary one]")
     parser.add_argument("--slices", type=int, default=1_500, help="slices of a round")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of preparing")
+    parser.add_argument("--studies", type=int, default=60, help="studies of the phantom")
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of ich-demo")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     if options.full:
         options.slices, options.rounds = max(options.slices, 3_000), max(options.rounds, 9)
+    figures: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        figures: dict[str, Any] = {"machine": machine()}
-        figures |= take_figures(Path(folder), options.data, options.slices, options.rounds)
-    if options.full:
-        del figures["machine"]
-        command = "python benchmarks/hemorrhage.py --full"
-        record("Slices of head CT", command, figures)
+        for part in options.parts:
+            found = _take(part, Path(folder), options)
+            figures |= found
+            if options.full:
+                record(PARTS[part], f"{COMMAND} --parts {part} --full", found)
     if options.json:
         print(json.dumps(figures, indent=2))
     else:
         for name, value in figures.items():
-            print(f"{name:28} {value}")
+            print(f"{name:32} {value}")
 
 
-def take_figures(folder: Path, data: Path | None, slices: int, rounds: int) -> dict[str, float]:
-    """Return all figures by name; `folder` has to be empty."""
-    files = sorted(data.rglob("*.dcm")) if data else write_files(folder / "dicom")
-    images = list_slices(files, slices)
-    measured = [measure(images, files, folder) for _ in range(rounds)]
-
-    def ratio(one: str, other: str) -> dict[str, float]:
-        """Return the median ratio of CPU time, and of wall time."""
-        wall, cpu = (
-            float(np.median([costs[one][kind] / costs[other][kind] for costs in measured]))
-            for kind in (0, 1)
-        )
-        return {f"{one}_to_{other}": cpu, f"{one}_to_{other}_wall": wall}
-
-    figures: dict[str, float] = {"slices": slices}
-    for size in SIZES:
-        ours = f"prepare_{size}"
-        figures |= ratio("notes", ours)
-        figures |= ratio(ours, "decode")
-        figures[f"{ours}_to_decode_each"] = float(
-            np.median([each(costs, ours, 1) / each(costs, "decode", 1) for costs in measured])
-        )
-        figures |= ratio(ours, "one")
-        figures |= ratio("png", f"map_{size}")
-    for name in ("notes", "decode", *(f"prepare_{size}" for size in SIZES)):
-        cpu = float(np.median([costs[name][1] for costs in measured]))
-        figures[f"{name}_cpu_ms"] = 1000 * cpu / slices
-    for size in SIZES:
-        wall = np.median([each(costs, f"prepare_{size}", 0) for costs in measured])
-        wall /= slices - min(slices, STARTED)
-        bytes_ = (folder / str(size) / "slices.npy").stat().st_size / slices
-        figures |= {
-            f"minutes_{WHOLE_COMPETITION}_{size}": float(wall) * WHOLE_COMPETITION / 60,
-            f"gb_{WHOLE_COMPETITION}_{size}": bytes_ * WHOLE_COMPETITION / 1e9,
-            f"bytes_a_pixel_and_channel_{size}": bytes_ / size**2 / len(WINDOWS),
-        }
-    return {name: round(value, 3) for name, value in figures.items()}
-
-
-def each(costs: Costs, name: str, kind: int) -> float:
-    """Return the wall time (0) or CPU time (1) without that of the first few slices."""
-    return costs[name][kind] - costs[f"{name}_few"][kind]
-
-
-def measure(images: pl.DataFrame, files: list[Path], folder: Path) -> Costs:
-    """Return wall and CPU time in seconds of each way, for all images and for a few."""
-    few, factor = images[:STARTED], len(images) / len(files)
-    ways = {"decode": decode_supervised}
-    ways |= {f"prepare_{size}": partial(prepare, size, folder) for size in SIZES}
-    png = folder / "png"
-    png.mkdir(exist_ok=True)
-    costs = {"notes": scaled(partial(write_png, files, png), factor)}
-    for name, way in ways.items():
-        costs[f"{name}_few"] = cost_of(partial(way, few))
-        costs[name] = cost_of(partial(way, images))
-    costs["one"] = cost_of(partial(decode, images))
-    for size in SIZES:
-        costs[f"map_{size}"] = cost_of(partial(read_map, size, folder))
-    costs["png"] = scaled(partial(read_png, png), factor)
-    return costs
-
-
-def scaled(work: Callable[[], object], factor: float) -> tuple[float, float]:
-    """Return the cost of a call for each file once, for as many files as are listed."""
-    wall, cpu = cost_of(work)
-    return wall * factor, cpu * factor
-
-
-def prepare(size: int, folder: Path, images: pl.DataFrame) -> None:
-    """Prepare all slices at a size."""
-    from lsdc.challenges.hemorrhage.slices.prepare import prepare_shard
-
-    out = folder / str(size)
-    out.mkdir(exist_ok=True)
-    prepare_shard(images, SlicesConfig(windows=WINDOWS, size_px=size), out, processes=2)
-
-
-def decode_supervised(images: pl.DataFrame) -> None:
-    """Decode all files with the supervised reader, which survives bad files."""
-    from lsdc.dicom.reader import read_pixels
-
-    for _ in read_pixels(images["path"].to_list(), processes=2):
-        pass
-
-
-def decode(images: pl.DataFrame) -> None:
-    """Decode all files with dicomsdl in this process."""
-    import dicomsdl
-
-    for path in images["path"]:
-        dicomsdl.open(path).pixelData(storedvalue=True)
-
-
-def write_png(files: list[Path], folder: Path) -> None:
-    """Write a PNG of each file, as the published experiments do."""
-    import pydicom
-    from PIL import Image
-
-    for number, file in enumerate(files):
-        dataset = pydicom.dcmread(file)
-        hu = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
-        channels = []
-        for centre, width in WINDOWS:
-            channel = np.clip(hu, centre - width // 2, centre + width // 2)
-            span = max(channel.max() - channel.min(), 1)  # a channel of one value
-            channels.append(((channel - channel.min()) / span * 255).astype(np.uint8))
-        Image.fromarray(np.stack(channels, axis=-1)).save(folder / f"{number}.png")
-
-
-def read_png(folder: Path) -> None:
-    """Read all PNG files back, in random order."""
-    from PIL import Image
-
-    files = sorted(folder.glob("*.png"))
-    for number in np.random.default_rng(0).permutation(len(files)):
-        with Image.open(files[number]) as image:
-            np.array(image)
-
-
-def read_map(size: int, folder: Path) -> None:
-    """Read all prepared slices, in random order."""
-    slices = np.load(folder / str(size) / "slices.npy", mmap_mode="r")
-    for row in np.random.default_rng(0).permutation(len(slices)):
-        np.array(slices[row])
-
-
-def list_slices(files: list[Path], slices: int) -> pl.DataFrame:
-    """Return an images table of so many slices, which repeat the files."""
-    from tests.challenges.hemorrhage.slices.made_slices import list_images
-
-    names = [str(files[number % len(files)]) for number in range(slices)]
-    return list_images(
-        [
-            {
-                "path": name,
-                "image_id": f"ID_{number:09x}",
-                "study_id": f"ID_{number // STUDY:08x}",
-                "order": number % STUDY,
-            }
-            for number, name in enumerate(names)
-        ]
-    )
-
-
-def write_files(folder: Path) -> list[Path]:
-    """Write slices of a round head with a skull, half of them as 16 bits, half as 12."""
-    from tests.challenges.hemorrhage.slices.made_slices import write_slice
-
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    y, x = np.mgrid[-1:1:512j, -1:1:512j]
-    paths = []
-    for number in range(FILES):
-        size = 0.45 + 0.3 * math.sin(math.pi * (number + 1) / (FILES + 1))
-        distance = np.hypot(x / size, y / size / 1.15)
-        hu = np.select([distance < 0.86, distance < 1, distance < 1.06], [28, 950, -80], -1000)
-        for _ in range(8):  # ventricles, blood, calcium
-            centre, width = random.uniform(-0.5, 0.5, 2) * size, random.uniform(0.02, 0.15)
-            blob = (np.hypot(x - centre[0], y - centre[1]) < width * size) & (distance < 0.86)
-            hu = np.where(blob, random.choice([5, 12, 65, 140]), hu)
-        noisy = np.clip(np.rint(hu + random.normal(0, 4, hu.shape)), -1024, 3071)
-        stored = noisy.astype(np.int16) + 1024
-        path = folder / f"{number}.dcm"
-        if number % 2:
-            paths.append(write_slice(path, stored.astype(np.uint16), bits=12))
-        else:
-            stored[np.hypot(x, y) > 1] = -2000
-            paths.append(write_slice(path, stored))
-    return paths
+def _take(part: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Return the figures of a part by name."""
+    if part == "preparing":
+        return take_slice_figures(folder, options.data, options.slices, options.rounds)
+    return take_learning_figures(folder, options.studies, options.folds, options.set)
 
 
 if __name__ == "__main__":

@@ -57,12 +57,23 @@ TINY: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "hemorrhage": (
-        "--slices 200 --rounds 1",
+        "--slices 200 --rounds 1 --studies 10 --folds 2 --set slices.size_px=48 training.epochs=1 "
+        "sequence.epochs=1",
         [
             *(f"{one}_{size}" for one in ("notes_to_prepare", "png_to_map") for size in (256, 512)),
             *(f"prepare_{size}_to_{other}" for other in ("decode", "one") for size in (256, 512)),
             *(f"prepare_{size}_to_decode_each" for size in (256, 512)),
             *(f"{what}_674000_{size}" for what in ("minutes", "gb") for size in (256, 512)),
+            *("minutes", "cpu_minutes", "prior", "slice", "sequence", "shuffled_training_to_prior"),
+            *(
+                f"{name}{end}"
+                for name in (
+                    *("slice_to_prior", "sequence_to_prior", "sequence_to_slice"),
+                    *("slice_image_to_patient", "sequence_image_to_patient"),
+                    *("shuffled_slice_to_prior", "shuffled_sequence_to_prior"),
+                )
+                for end in ("", "_low", "_high")
+            ),
         ],
     ),
     "index": (
