@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COMMON = [
     *(f"lsdc/{room}" for room in ("dicom", "dicom_index", "geometry", "training", "store")),
-    *("lsdc/experiments", "lsdc/tables", "lsdc/report", "tasks", "flows"),
+    *("lsdc/experiments", "lsdc/tables", "lsdc/report", "lsdc/pack", "tasks", "flows"),
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
 MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 20, 400, 60

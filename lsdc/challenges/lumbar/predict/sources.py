@@ -17,7 +17,6 @@ from lsdc.challenges.lumbar.predict.content import measure_fluid
 from lsdc.challenges.lumbar.predict.kinds import ToldSeries, tell_by_content, tell_by_tags
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.series import find_series, refuse
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom.walk import list_tree
 from lsdc.dicom_index.index import open_headers, read_files, read_shard
@@ -28,6 +27,7 @@ from lsdc.dicom_index.other_files import set_aside
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
 from lsdc.messages import counted
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
 

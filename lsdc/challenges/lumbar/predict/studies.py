@@ -33,7 +33,6 @@ from lsdc.challenges.lumbar.predict.unfinished import (
     unfinished,
     work_key,
 )
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.dicom.names import escape_name
 from lsdc.dicom_index.instance_table import Instances
@@ -41,6 +40,7 @@ from lsdc.dicom_index.other_files import OtherFiles, group_others
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import HomeBusyError, SettingsError
 from lsdc.messages import counted
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.file_locks import file_lock
 from lsdc.training.events import Event

@@ -22,10 +22,10 @@ from lsdc.challenges.lumbar.predict.unfinished import (
     unfinished,
     work_key,
 )
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.dicom_index.other_files import OtherFiles
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.errors import DataError
+from lsdc.predict.workplace import Workplace
 from lsdc.training.process import ignore
 
 LEVEL = NamedLevel(0.1 + 0.2, "predicted", 3, (1 / 3, -2.0, 1e-17))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.challenges.lumbar.pack.libraries import (
+from lsdc.errors import DataError, SettingsError
+from lsdc.pack.libraries import (
     Image,
     check_python,
     kaggle_image,
@@ -14,7 +15,6 @@ from lsdc.challenges.lumbar.pack.libraries import (
     required_libraries,
     requirements_text,
 )
-from lsdc.errors import DataError, SettingsError
 from lsdc.store.fingerprint import source_files
 from tests.flows.bundles import LIBRARIES
 
@@ -22,7 +22,7 @@ WORKER = "lsdc.challenges.lumbar.pack.submit"
 
 
 def test_the_worker_reaches_its_child_processes_and_no_room_above() -> None:
-    root = Path(__file__).parents[4]
+    root = Path(__file__).parents[2]
     files = {path.relative_to(root).as_posix() for path in source_files([WORKER])}
     children = ("coordinates/child.py", "training/predict_child.py")
     assert {f"lsdc/challenges/lumbar/{child}" for child in children} <= files
