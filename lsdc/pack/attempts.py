@@ -15,14 +15,13 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import polars as pl
 
 from lsdc.errors import SettingsError
+from lsdc.predict.blocks import Id
 from lsdc.predict.workplace import Workplace
 
 log = logging.getLogger(__name__)
 
 # After so many failures and no success, the cause is not in the studies.
 _GIVE_UP = 5
-
-Id = TypeVar("Id", int, str)
 
 
 class Queue(Protocol):

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import LsdcError
 from lsdc.messages import counted, few
-from lsdc.pack.attempts import Id, RunAttempt
+from lsdc.pack.attempts import RunAttempt
 from lsdc.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
+from lsdc.predict.blocks import Id
 from lsdc.predict.workplace import Workplace
 from lsdc.store.files import write_atomic
 from lsdc.training.process import ignore
