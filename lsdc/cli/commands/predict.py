@@ -37,8 +37,8 @@ def predict(
         Path,
         typer.Argument(
             metavar="PATH",
-            help="Folder with DICOM studies in any layout, or with the competition's "
-            "test_series_descriptions.csv and test_images.",
+            help="Folder with DICOM studies in any layout, or of the run's competition with its "
+            "test images.",
         ),
     ],
     run: Annotated[
