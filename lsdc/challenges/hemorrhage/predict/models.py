@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
 from lsdc.challenges.hemorrhage.scoring.prior import SMOOTHING, label_shares
-from lsdc.challenges.hemorrhage.training.train_fold import WEIGHTS
+from lsdc.challenges.hemorrhage.training.files import WEIGHTS
 from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.garbage import pinned_results

@@ -6,7 +6,8 @@ from typing import Any
 
 from lsdc.challenges.hemorrhage.config.tta import TtaConfig
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
-from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, WEIGHTS, FoldJob
+from lsdc.challenges.hemorrhage.training.files import PREDICTED, WEIGHTS
+from lsdc.challenges.hemorrhage.training.train_fold import FoldJob
 from lsdc.challenges.hemorrhage.training.train_fold import train_fold as fit_fold
 from lsdc.challenges.hemorrhage.training.train_sequence import RESULTS, SequenceJob
 from lsdc.challenges.hemorrhage.training.train_sequence import train_sequence as fit_sequence

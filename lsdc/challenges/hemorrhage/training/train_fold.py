@@ -5,15 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
+from lsdc.challenges.hemorrhage.training.files import PREDICTED, VECTORS, WEIGHTS
 from lsdc.store.files import are_intact, digest_file, digest_files, write_text
 from lsdc.training.parallel.job import SharedJob
 from lsdc.training.process import OnEvent, run_children
 from lsdc.training.trained_fold import FACTS, log_warnings, read_facts, require_same_folds
 
 CHILD = "lsdc.challenges.hemorrhage.training.train_fold_child"
-WEIGHTS = "model.safetensors"
-VECTORS = "vectors.npy"
-PREDICTED = ("oof.parquet", "holdout.parquet")
 
 
 class FoldJob(SharedJob):

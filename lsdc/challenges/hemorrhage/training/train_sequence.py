@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
-from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, VECTORS, WEIGHTS
+from lsdc.challenges.hemorrhage.training.files import PREDICTED, VECTORS, WEIGHTS
 from lsdc.store.files import are_intact, digest_file, digest_files, write_text
 from lsdc.training.process import Job, OnEvent, run_child
 from lsdc.training.trained_fold import FACTS, log_warnings, read_facts
