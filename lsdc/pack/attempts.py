@@ -28,6 +28,11 @@ class Queue(Protocol):
     """The samples of studies, in their order, predicted in the same batches as in a run."""
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no sample waits for others to fill a batch."""
+        ...
+
+    @property
     def predicted(self) -> pl.DataFrame:
         """The predictions so far, with study_id, in the order of the studies."""
         ...
@@ -183,6 +188,10 @@ class RunAttempt(Generic[Id]):
 
     def _note_reached(self) -> None:
         """Take those out of the waiting studies whose samples are all predicted."""
+        if self._queue.is_empty:
+            self.reached.update(self._waiting)
+            self._waiting = []
+            return
         predicted = self._queue.predicted
         if predicted.is_empty() or (last := predicted["study_id"][-1]) not in self._waiting:
             return

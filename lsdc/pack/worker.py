@@ -6,6 +6,7 @@ place. It replaces the submission after each block of studies.
 
 import logging
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ def main(open_submission: Callable[[Order, Workplace], Submission[Id]]) -> int:
     It is 0, `PARTS` or `ALL` if those have the prior that need not, or 2 if the models or the
     settings cannot be used.
     """
+    begun = time.monotonic()
     order = Order.model_validate_json(Path(sys.argv[1]).read_bytes())
     logging.basicConfig(filename=order.log, format="%(levelname)s %(message)s")
     logging.getLogger("lsdc").setLevel(logging.DEBUG)
@@ -128,7 +130,7 @@ def main(open_submission: Callable[[Order, Workplace], Submission[Id]]) -> int:
         with memory.kept():
             at = Workplace(folder, order.log, order.device, order.threads, ignore)
             submission = open_submission(order, at)
-            in_time = _predict(submission, order)
+            in_time = _predict(submission, order, order.seconds - (time.monotonic() - begun))
             _write(submission, order)
     except LsdcError as error:
         say_failure(f"predict.py: {error}")
@@ -150,13 +152,13 @@ def named(ids: Collection[Any]) -> str:
     return few([str(each) for each in sorted(ids)])
 
 
-def _predict(submission: Submission[Id], order: Order) -> bool:
-    """Predict all studies; return False if the time was too short."""
-    last = min(_LAST_SHARE * order.seconds, _LAST_SECONDS)
-    pace = Pace(len(submission.ids), order.seconds - last, order.studies_at_once)
+def _predict(submission: Submission[Id], order: Order, seconds: float) -> bool:
+    """Predict all studies; return False if these seconds were too few."""
+    last = min(_LAST_SHARE * max(seconds, 0.0), _LAST_SECONDS)
+    pace = Pace(len(submission.ids), seconds - last, order.studies_at_once)
     waiting = list(submission.ids)
     try:
-        with time_limit(order.seconds - last / 2):
+        with time_limit(seconds - last / 2):
             while waiting and (size := pace.next_size()):
                 block, waiting = waiting[:size], waiting[size:]
                 for attempt in submission.attempts:

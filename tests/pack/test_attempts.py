@@ -27,6 +27,10 @@ class Queue:
         self._done: list[pl.DataFrame] = []
 
     @property
+    def is_empty(self) -> bool:
+        return not self._samples
+
+    @property
     def predicted(self) -> pl.DataFrame:
         return pl.concat(self._done) if self._done else pl.DataFrame()
 

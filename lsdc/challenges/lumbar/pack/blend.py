@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
-from lsdc.challenges.lumbar.ensemble.blend import blend as weighted_mean
 from lsdc.challenges.lumbar.predict.models import EnsembleModels
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
 from lsdc.pack.attempts import RunAttempt
+from lsdc.pack.blend import mean_where_reached
 
 Attempts = Sequence[RunAttempt[int]]
 
@@ -37,9 +37,8 @@ def blend(rows: pl.DataFrame, attempts: Attempts, priors: Sequence[pl.DataFrame]
         assemble_submission(_found(each), known, prior)
         for each, prior in zip(attempts, priors, strict=True)
     ]
-    weights = _weights(pl.Series("row_id", known), attempts)
     values = np.stack([each.select(PROBABILITIES).to_numpy() for each in submissions])
-    mean = weighted_mean(values, weights)
+    mean = mean_where_reached(values, _reached(pl.Series("row_id", known), attempts))
     found = pl.DataFrame(mean, schema=list(PROBABILITIES)).with_columns(row_id=pl.Series(known))
     return rows.drop("known").update(found, on="row_id", how="left")
 
@@ -71,8 +70,7 @@ def _found(attempt: RunAttempt[int]) -> pl.DataFrame:
     return pl.DataFrame(schema={"row_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)})
 
 
-def _weights(row_ids: pl.Series, attempts: Attempts) -> NDArray[np.float64]:
-    """Return the weight of each run for each row: 1 or 0, or all 1 where no run reached it."""
+def _reached(row_ids: pl.Series, attempts: Attempts) -> NDArray[np.bool_]:
+    """Return whether each run reached the study of each row: (runs, rows)."""
     studies = split_row_ids(row_ids, "sample_submission.csv")["study_id"]
-    reached = np.array([studies.is_in(list(each.reached)).to_numpy() for each in attempts])
-    return np.where(reached.any(0), reached, True).astype(float)
+    return np.array([studies.is_in(list(each.reached)).to_numpy() for each in attempts])
