@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import psutil
 import pytest
+from PIL import Image
 
 from lsdc.challenges.hemorrhage.catalog_tables import CATALOG
 from lsdc.challenges.hemorrhage.competition.tables import read_labels
@@ -137,6 +139,25 @@ def test_a_prediction_of_the_test_images_equals_the_submission_to_the_bit(
 
 
 @pytest.mark.slow_runs
+def test_inspect_draws_a_study_with_maps_of_the_models(home: Path, tmp_path: Path) -> None:
+    studies = pl.read_parquet(home / "runs/tiny/oof.parquet")["study_id"]
+    tested = pl.read_parquet(home / "runs/tiny/predictions.parquet")["image_id"]
+    of_test = next(
+        table.filter(pl.col("image_id").is_in(tested.implode()))["study_id"][0]
+        for path in home.glob("**/images.parquet")
+        if len(table := pl.read_parquet(path)) > len(tested)
+    )
+    for study in (studies[0], of_test):
+        done = lsdc(
+            "inspect", study, "--home", home, "--experiment", "tiny", "--out", tmp_path / "a.png"
+        )
+        assert done.code == 0, done.out + done.err
+        with Image.open(tmp_path / "a.png") as picture:
+            drawn = np.asarray(picture.convert("RGB")).astype(int)
+        assert (drawn[-300:, :, 0] - drawn[-300:, :, 1] > 30).any()  # the tint of a map
+
+
+@pytest.mark.slow_runs
 def test_only_the_sequence_model_is_trained_anew_if_its_settings_change(
     data: Path, home: Path
 ) -> None:
@@ -196,6 +217,41 @@ def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:
     done = lsdc("run-local", "--experiment", "demo", "--data", data, "--home", home)
     assert done.code == 2
     assert "an experiment of RSNA 2024" in done.err.replace("\n", " ")
+
+
+@pytest.mark.slow_runs
+@pytest.mark.parametrize(("beside", "folds"), [("nothing", 4), ("the phantom", 2)])
+def test_real_studies_are_predicted_whole(
+    beside: str, folds: int, data: Path, presets: Path, real_data: Path, tmp_path: Path
+) -> None:
+    real = real_data / "hemorrhage"
+    mixed = real if beside == "nothing" else join_folders([real, data], tmp_path / "mixed")
+    home = tmp_path / "home"
+    given = ("--experiment", "tiny", "--data", mixed, "--folds", str(folds), "--home", home)
+    done = lsdc("run-local", *given, "--threads", "1")
+    assert done.code == 0, done.out + done.err
+    oof = pl.read_parquet(home / "runs/tiny/oof.parquet")
+    labels = read_labels(mixed)
+    # One file of the phantom has too few pixels and is in no fold; all real ones are.
+    missing = labels.join(oof, on="image_id", how="anti")["image_id"].to_list()
+    assert len(missing) == (beside == "the phantom")
+    assert {*read_labels(real)["image_id"]} <= {*oof["image_id"]}
+    assert oof["fold"].n_unique() == folds
+    written = pl.read_csv(home / "runs/tiny/submission.csv")
+    sample = pl.read_csv(mixed / "stage_2_sample_submission.csv")
+    assert written["ID"].to_list() == sample["ID"].to_list()
+    assert written["Label"].is_between(0, 1, closed="none").all()
+
+
+def join_folders(folders: list[Path], out: Path) -> Path:
+    """Make one competition of several: their images as links, and their tables joined."""
+    for part in ("stage_2_train_images", "stage_2_test_images"):
+        (out / part).mkdir(parents=True)
+        for file in (file for folder in folders for file in (folder / part).iterdir()):
+            (out / part / file.name).symlink_to(file)
+    for name in ("stage_2_train.csv", "stage_2_sample_submission.csv"):
+        pl.concat([pl.read_csv(folder / name) for folder in folders]).write_csv(out / name)
+    return out
 
 
 @pytest.mark.slow_prefect

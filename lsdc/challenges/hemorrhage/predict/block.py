@@ -7,7 +7,8 @@ import polars as pl
 from lsdc.challenges.hemorrhage.predict.models import TrainedModels
 from lsdc.challenges.hemorrhage.predict.sources import BAD, Studies
 from lsdc.challenges.hemorrhage.slices.prepare import prepare_shard
-from lsdc.challenges.hemorrhage.training.predict import PredictJob, predict
+from lsdc.challenges.hemorrhage.training.predict import PredictJob
+from lsdc.jobs.predict import predict
 from lsdc.messages import counted
 from lsdc.predict.progress import Teller
 from lsdc.predict.workplace import Workplace

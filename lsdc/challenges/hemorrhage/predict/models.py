@@ -6,12 +6,12 @@ from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
 from lsdc.challenges.hemorrhage.scoring.prior import SMOOTHING, label_shares
-from lsdc.challenges.hemorrhage.training.files import WEIGHTS
 from lsdc.errors import DataError
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.garbage import pinned_results
 from lsdc.store.home import Home
 from lsdc.store.runs import EXPERIMENT_FILE
+from lsdc.training.trained_fold import WEIGHTS
 
 
 @dataclass(frozen=True)

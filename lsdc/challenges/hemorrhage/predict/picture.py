@@ -11,8 +11,12 @@ from lsdc.challenges.hemorrhage.competition.predictions import PROBABILITIES
 from lsdc.challenges.hemorrhage.predict.models import TrainedModels
 from lsdc.challenges.hemorrhage.predict.outcome import StudyOutcome
 from lsdc.challenges.hemorrhage.report.pictures.sheet import draw_stack
-from lsdc.challenges.hemorrhage.report.pictures.stacks import MOST_WINDOWS, Stack, name_windows
-from lsdc.challenges.hemorrhage.slices.prepare import SLICES
+from lsdc.challenges.hemorrhage.report.pictures.stacks import (
+    Stack,
+    Stored,
+    name_windows,
+    read_pixels,
+)
 from lsdc.messages import counted, few
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
@@ -40,25 +44,24 @@ def draw_pictures(
         on_done: called with the number of studies done and of all studies.
     """
     out.mkdir(parents=True, exist_ok=True)
-    pixels = np.load(block / SLICES, mmap_mode="r")
     prepared = read_parquet(block / "slices.parquet", ["image_id", "row"])
-    by_image = dict(prepared.iter_rows())
+    stored = {image: Stored(block, row) for image, row in prepared.iter_rows()}
     windows = name_windows(models.experiment.slices)
     by_study = {str(study): own for (study,), own in rows.group_by("study_id")}
     for number, study in enumerate(studies, start=1):
         used = [each for each in study.series if not each.left_out]
         for series in used:
             own = by_study[study.study_id].filter(series_id=series.series_id)
-            shown = [by_image.get(image) for image in own["image_id"]]
+            places = tuple(stored.get(image) for image in own["image_id"])
             stack = Stack(
                 study_id=study.study_id,
                 split="test",
                 slices=own.select("image_id", "slice", "along_mm"),
-                pixels=tuple(
-                    None if row is None else np.array(pixels[row, :MOST_WINDOWS]) for row in shown
-                ),
+                pixels=tuple(map(read_pixels, places)),
                 labels=np.full((len(own), len(PROBABILITIES)), np.nan),
                 probabilities=own.select(PROBABILITIES).to_numpy(),
+                folds=(None,) * len(own),
+                stored=places,
             )
             about = [f"predicted by the run {models.name}", counted(len(own), "slice")]
             if len(used) > 1:

@@ -1,5 +1,4 @@
-"""The files of a trained fold, of its slice model and of its sequence model alike."""
+"""The files of a trained fold that both models have beside their weights."""
 
-WEIGHTS = "model.safetensors"
 VECTORS = "vectors.npy"
 PREDICTED = ("oof.parquet", "holdout.parquet")

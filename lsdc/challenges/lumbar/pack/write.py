@@ -15,7 +15,6 @@ from lsdc.challenges.lumbar.pack.layout import (
     PackedPointsRun,
 )
 from lsdc.challenges.lumbar.predict.models import (
-    WEIGHTS,
     EnsembleModels,
     Models,
     TrainedModels,
@@ -30,6 +29,7 @@ from lsdc.pack.libraries import Image
 from lsdc.pack.prior import write_prior
 from lsdc.pack.write import Bundle, Content, Part, run_part, write_run
 from lsdc.store.runs import stored_score
+from lsdc.training.trained_fold import WEIGHTS
 
 _CELL = ("condition", "level")
 

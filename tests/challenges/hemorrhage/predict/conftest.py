@@ -8,10 +8,10 @@ import torch
 from lsdc.challenges.hemorrhage.phantom.study import Order
 from lsdc.challenges.hemorrhage.phantom.writer import write_phantom
 from lsdc.challenges.hemorrhage.predict.models import TrainedModels
-from lsdc.challenges.hemorrhage.training.files import WEIGHTS
 from lsdc.challenges.hemorrhage.training.network import build_model
 from lsdc.challenges.hemorrhage.training.sequence import build_second
 from lsdc.training.checkpoint import save_weights
+from lsdc.training.trained_fold import WEIGHTS
 from tests.challenges.hemorrhage.training.conftest import same_process
 from tests.challenges.hemorrhage.training.planted import NAMES, small
 

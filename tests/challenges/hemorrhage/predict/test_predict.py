@@ -22,8 +22,9 @@ from lsdc.challenges.hemorrhage.predict.models import TrainedModels
 from lsdc.challenges.hemorrhage.predict.studies import HeadPrediction, predict_studies
 from lsdc.challenges.hemorrhage.scoring.submission import assemble_submission
 from lsdc.challenges.hemorrhage.slices.prepare import join_shards, prepare_shard
-from lsdc.challenges.hemorrhage.training.predict import PredictJob, predict
+from lsdc.challenges.hemorrhage.training.predict import PredictJob
 from lsdc.errors import DataError
+from lsdc.jobs.predict import predict
 from lsdc.training.process import ignore
 from tests.challenges.hemorrhage.predict.conftest import TEST_STUDIES
 from tests.challenges.hemorrhage.training.planted import NAMES

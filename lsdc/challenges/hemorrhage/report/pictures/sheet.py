@@ -6,6 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lsdc.challenges.hemorrhage.report.pictures.attention import (
+    Attention,
+    attention_height,
+    draw_attention,
+    find_attention,
+)
 from lsdc.challenges.hemorrhage.report.pictures.profile import LABEL_COLOURS, draw_profile
 from lsdc.challenges.hemorrhage.report.pictures.stacks import MOST_WINDOWS, Stack, Stacks
 from lsdc.challenges.hemorrhage.report.pictures.tiles import draw_tile
@@ -31,6 +37,8 @@ _SUBTYPES = [part for part in PARTS if part != Label.ANY]
 def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
     """Write a PNG of all slices of a study, with labels and predictions out of fold.
 
+    Below them are maps of what the predictions rest on.
+
     Args:
         home: the home.
         run: the run; of a test study it shows the predictions for the submission.
@@ -39,22 +47,33 @@ def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
 
     Raises:
         DataError: the run has no index, or no such study.
+        SettingsError, StageError: see `training.occlusion.map_occlusion`.
     """
     stacks = Stacks(home, run)
-    sheet = draw_sheet(stacks.read(study), stacks.windows, run=run)
+    stack = stacks.read(study)
+    attention = find_attention(home, run, stack)
+    sheet = draw_sheet(stack, stacks.windows, attention, run=run)
     with write_atomic(out) as temporary:
         sheet.save(temporary, format="PNG")
 
 
-def draw_sheet(stack: Stack, windows: Sequence[str], *, run: str) -> Image.Image:
+def draw_sheet(
+    stack: Stack, windows: Sequence[str], attention: Attention, *, run: str
+) -> Image.Image:
     """Draw the sheet of a run's study as an image, WIDTH px wide."""
-    return draw_stack(
+    slices = draw_stack(
         stack,
         windows,
         f"Study {stack.study_id}",
         _describe(stack, run),
         marks="Marked: labels. Below, in their colours: probabilities of 0.05 and more.",
     )
+    inner = WIDTH - 2 * MARGIN
+    looked = Box(MARGIN, slices.height, inner, attention_height(attention, inner))
+    sheet = Image.new("RGB", (WIDTH, looked.bottom + MARGIN), GROUND)
+    sheet.paste(slices, (0, 0))
+    draw_attention(sheet, looked, stack, attention)
+    return sheet
 
 
 def draw_stack(
