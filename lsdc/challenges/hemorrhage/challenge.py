@@ -142,14 +142,15 @@ class Hemorrhage(Challenge):
     ) -> None:
         """Write a report as an HTML file; the others are compared with the first."""
         from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
+        from lsdc.challenges.hemorrhage.report.page.build import build_report
         from lsdc.challenges.hemorrhage.report.pictures.cases import images_of_cases
-        from lsdc.challenges.hemorrhage.report.write import write_report
+        from lsdc.store.files import write_text
 
         first, drawn = sources[0], None
         if isinstance(first, RunSource) and images:
             say(f"drawing the images of {counted(images, 'case')}")
             drawn = images_of_cases(first.home, first.name, images)
-        write_report(sources, path, drawn)
+        write_text(path, build_report(sources, drawn))
 
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Draw all slices of a study, with labels and predictions."""

@@ -164,7 +164,8 @@ class Lumbar(Challenge):
     ) -> None:
         """Write a report as an HTML file; the others are compared with the first."""
         from lsdc.challenges.lumbar.report.figures.sources import RunSource
-        from lsdc.challenges.lumbar.report.write import write_report
+        from lsdc.challenges.lumbar.report.page.build import build_report
+        from lsdc.store.files import write_text
 
         first, drawn = sources[0], None
         if isinstance(first, RunSource) and images and not first.members:
@@ -172,7 +173,7 @@ class Lumbar(Challenge):
 
             say(f"drawing the images of {counted(images, 'case')}")
             drawn = images_of(first, images)
-        write_report(sources, path, drawn)
+        write_text(path, build_report(sources, drawn))
 
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Draw a study: its points, chosen slices and crops, with distances in mm."""
