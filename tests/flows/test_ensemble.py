@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.pack.libraries import kaggle_image
 from lsdc.challenges.lumbar.pack.write import write_bundle
 from lsdc.errors import SettingsError
+from lsdc.pack.libraries import kaggle_image
 from tests.flows.conftest import Outcome, Ran, lsdc
 
 pytestmark = pytest.mark.slow_runs

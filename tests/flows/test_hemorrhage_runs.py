@@ -1,23 +1,31 @@
 """Whole runs of the haemorrhage challenge: the same commands, flows and pools as for any other."""
 
+import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 from PIL import Image
 
 from lsdc.challenges.hemorrhage.catalog_tables import CATALOG
 from lsdc.challenges.hemorrhage.competition.tables import read_labels
+from lsdc.challenges.hemorrhage.pack.write import write_bundle
 from lsdc.challenges.hemorrhage.phantom.study import Order
 from lsdc.challenges.hemorrhage.phantom.writer import write_phantom
 from lsdc.challenges.hemorrhage.scoring.metric import score
 from lsdc.challenges.hemorrhage.vocabulary import LABELS
+from lsdc.pack.libraries import kaggle_image
 from lsdc.store.files import digest_file
+from lsdc.store.home import Home
+from tests.flows.bundles import LIBRARIES, Jail, linked_python, require_namespaces
 from tests.flows.conftest import Outcome, lsdc
 from tests.flows.pools import installed
 
@@ -157,6 +165,52 @@ def test_only_the_sequence_model_is_trained_anew_if_its_settings_change(
     assert done.code == 0, done.out + done.err
     assert {"sequence 0", "sequence 1", "oof"} <= done.ran
     assert not {"index", "folds", "slices train", "fold 0", "fold 1"} & done.ran
+
+
+@pytest.fixture(scope="module")
+def bundle(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pack the run."""
+    out = tmp_path_factory.mktemp("pack") / "bundle"
+    write_bundle(Home(home), ["tiny"], out, image=kaggle_image())
+    return out
+
+
+@pytest.mark.slow_runs
+def test_a_bundle_writes_the_submission_of_the_run_without_a_network(
+    data: Path, home: Path, bundle: Path, tmp_path: Path
+) -> None:
+    require_namespaces()
+    jail = Jail(tmp_path, linked_python(tmp_path / "python", LIBRARIES))
+    done = jail.run(bundle, [data, "--out", "submission.csv", "--threads", "1"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    made, run = tmp_path / "out" / "submission.csv", home / "runs/tiny/submission.csv"
+    assert made.read_bytes() == run.read_bytes()
+
+
+@pytest.mark.slow_runs
+def test_a_killed_worker_leaves_the_submission_of_the_prior(
+    data: Path, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "submission.csv"
+    command = [sys.executable, bundle / "predict.py", data, "--out", out]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as running:
+        workers: list[psutil.Process] = []
+        while not workers:
+            assert running.poll() is None
+            found = psutil.Process(running.pid).children()
+            workers = [each for each in found if "lsdc.child" in each.cmdline()]
+        workers[0].kill()
+        _, said = running.communicate()
+    assert running.returncode == 2, said
+    assert "complete, but all of it is the prior" in said
+    with out.open() as file:
+        rows = {row["ID"]: float(row["Label"]) for row in csv.DictReader(file)}
+    sample = pl.read_csv(data / "stage_2_sample_submission.csv")
+    assert [*rows] == sample["ID"].to_list()
+    with (bundle / "models/tiny/prior.csv").open() as file:
+        prior = {row["label"]: float(row["Label"]) for row in csv.DictReader(file)}
+    assert all(value == prior[row.rpartition("_")[2]] for row, value in rows.items())
 
 
 def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:

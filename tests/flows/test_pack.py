@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
-from lsdc.challenges.lumbar.pack.libraries import kaggle_image
 from lsdc.challenges.lumbar.pack.write import write_bundle
 from lsdc.errors import DataError, SettingsError
+from lsdc.pack.libraries import kaggle_image
 from lsdc.store.runs import EXPERIMENT_FILE
 from tests.flows.bundles import LIBRARIES, Jail, closure, linked_python, require_namespaces
 from tests.flows.conftest import Ran

@@ -10,10 +10,10 @@ import duckdb
 import pytest
 
 import lsdc
-from lsdc.challenges.lumbar.pack.libraries import kaggle_image
 from lsdc.challenges.lumbar.pack.write import write_bundle
 from lsdc.cli.server.prefect_settings import Api
 from lsdc.cli.server.run_records import wait_until_recorded
+from lsdc.pack.libraries import kaggle_image
 from tests.flows.conftest import ask
 from tests.flows.conftest import lsdc as lsdc_command
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lsdc.challenges.hemorrhage.terminal.index import PrintedIndex
     from lsdc.challenges.hemorrhage.terminal.predictions import PrintedPrediction
     from lsdc.experiments.presets import Experiments
+    from lsdc.pack.printed import PrintedBundle
     from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
@@ -185,6 +186,24 @@ class Hemorrhage(Challenge):
             on_progress=on_progress,
         )
         return PrintedPrediction(prediction, models, out)
+
+    def pack(
+        self,
+        home: "Home",
+        runs: Sequence[str],
+        out: Path,
+        *,
+        image: Path | None,
+        python: str | None,
+        wheels: bool,
+    ) -> "PrintedBundle":
+        """Put runs into one folder that predicts a test folder without a network."""
+        from lsdc.challenges.hemorrhage.pack.write import write_bundle
+        from lsdc.pack.libraries import target_image
+        from lsdc.pack.printed import PrintedBundle
+
+        target = target_image(image, python)
+        return PrintedBundle(write_bundle(home, runs, out, image=target, wheels=wheels))
 
 
 HEMORRHAGE = Hemorrhage()

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from lsdc.challenges.lumbar.report.figures.sources import RunSource
     from lsdc.challenges.lumbar.report.figures.sources import Source as ReportSource
     from lsdc.challenges.lumbar.run import LumbarRun
-    from lsdc.challenges.lumbar.terminal.bundles import PrintedBundle
     from lsdc.challenges.lumbar.terminal.ensembles import PrintedEnsemble
     from lsdc.challenges.lumbar.terminal.explanations import PrintedExplanation
     from lsdc.challenges.lumbar.terminal.index import PrintedIndex
     from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
     from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
     from lsdc.experiments.presets import Experiments
+    from lsdc.pack.printed import PrintedBundle
     from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
@@ -245,9 +245,9 @@ class Lumbar(Challenge):
         wheels: bool,
     ) -> "PrintedBundle":
         """Put runs into one folder that predicts a test folder without a network."""
-        from lsdc.challenges.lumbar.pack.libraries import target_image
         from lsdc.challenges.lumbar.pack.write import write_bundle
-        from lsdc.challenges.lumbar.terminal.bundles import PrintedBundle
+        from lsdc.pack.libraries import target_image
+        from lsdc.pack.printed import PrintedBundle
 
         target = target_image(image, python)
         return PrintedBundle(write_bundle(home.root, runs, out, image=target, wheels=wheels))

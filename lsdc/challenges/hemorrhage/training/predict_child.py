@@ -10,12 +10,12 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from lsdc.challenges.hemorrhage.training.files import VECTORS
 from lsdc.challenges.hemorrhage.training.network import build_model
 from lsdc.challenges.hemorrhage.training.predict import PredictJob
 from lsdc.challenges.hemorrhage.training.samples import NAMES, as_rows, as_samples, read_slices
 from lsdc.challenges.hemorrhage.training.sequence import build_second, predict_second
 from lsdc.challenges.hemorrhage.training.stacks import read_vectors
-from lsdc.challenges.hemorrhage.training.train_fold import VECTORS
 from lsdc.challenges.hemorrhage.training.tta import predict_labels
 from lsdc.challenges.hemorrhage.training.vectors import columns_of, write_vectors
 from lsdc.jobs.models import open_device

@@ -5,8 +5,6 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from lsdc.challenges.hemorrhage.training.samples import NAMES
@@ -37,6 +35,9 @@ class Stacking(nn.Module):
             labels: (n, 6) of the slices, 0 or 1.
             strength: scikit-learn's C.
         """
+        from sklearn.exceptions import ConvergenceWarning  # a bundle predicts without scikit-learn
+        from sklearn.linear_model import LogisticRegression
+
         features = _features(logits)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps more change little

@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
+from lsdc.challenges.hemorrhage.training.files import PREDICTED, VECTORS
 from lsdc.jobs.fold import BaseFoldJob
-
-VECTORS = "vectors.npy"
-PREDICTED = ("oof.parquet", "holdout.parquet")
 
 
 class FoldJob(BaseFoldJob):

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsdc.challenges.hemorrhage.training.augment import SliceAugment
+from lsdc.challenges.hemorrhage.training.files import VECTORS
 from lsdc.challenges.hemorrhage.training.fold_data import FoldData, read_fold
 from lsdc.challenges.hemorrhage.training.network import (
     build_loss,
@@ -17,7 +18,7 @@ from lsdc.challenges.hemorrhage.training.network import (
     read_probabilities,
 )
 from lsdc.challenges.hemorrhage.training.samples import NAMES, as_samples
-from lsdc.challenges.hemorrhage.training.train_fold import VECTORS, FoldJob
+from lsdc.challenges.hemorrhage.training.train_fold import FoldJob
 from lsdc.challenges.hemorrhage.training.tta import predict_labels
 from lsdc.challenges.hemorrhage.training.vectors import write_vectors
 from lsdc.jobs.fold_child import (

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
-from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, VECTORS
+from lsdc.challenges.hemorrhage.training.files import PREDICTED, VECTORS
 from lsdc.jobs.fold import TRAINED, clear_results, finish_training
 from lsdc.store.files import are_intact, digest_file
 from lsdc.training.process import Job, OnEvent, run_child

@@ -8,6 +8,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from lsdc.challenges.hemorrhage.training.files import VECTORS
 from lsdc.challenges.hemorrhage.training.fold_data import FoldData, read_fold, score_of
 from lsdc.challenges.hemorrhage.training.network import build_loss, read_probabilities
 from lsdc.challenges.hemorrhage.training.samples import label_array
@@ -18,7 +19,6 @@ from lsdc.challenges.hemorrhage.training.sequence import (
 )
 from lsdc.challenges.hemorrhage.training.stacking import Stacking
 from lsdc.challenges.hemorrhage.training.stacks import read_vectors, stacks_of
-from lsdc.challenges.hemorrhage.training.train_fold import VECTORS
 from lsdc.challenges.hemorrhage.training.train_sequence import SequenceJob
 from lsdc.challenges.hemorrhage.training.vectors import columns_of
 from lsdc.jobs.fold_child import describe_training, write_trained

@@ -8,41 +8,42 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.competition.row_ids import split_row_ids
-from lsdc.challenges.lumbar.ensemble.blend import blend as weighted_mean
-from lsdc.challenges.lumbar.pack.attempts import RunAttempt
 from lsdc.challenges.lumbar.predict.models import EnsembleModels
 from lsdc.challenges.lumbar.scoring.submission import assemble_submission
+from lsdc.pack.attempts import RunAttempt
+from lsdc.pack.blend import mean_where_reached
 
-Rows = Sequence[tuple[str, bool, float, float, float]]
+Attempts = Sequence[RunAttempt[int]]
 
 
-def blend(rows: Rows, attempts: Sequence[RunAttempt]) -> pl.DataFrame:
+def blend(rows: pl.DataFrame, attempts: Attempts, priors: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the submission with the mean of all runs that reached the study of a row.
 
     A run that reached a study without an image for a row counts with its own prior, as in its own
     submission. A row of a study that no run reached has the mean of the runs' priors.
 
     Args:
-        rows: row id, whether it is known, and the prior's probabilities, in order.
+        rows: row_id, the prior's probabilities, and `known`: whether a row asks for anything known.
         attempts: the runs.
+        priors: the prior of each run.
 
     Returns:
         row_id and the three probabilities, one row for each of `rows`, in their order.
     """
-    columns = ["row_id", "known", *PROBABILITIES]
-    base = pl.DataFrame(rows, schema=columns, orient="row")
-    known = base.filter("known")["row_id"].to_list()
+    known = rows.filter("known")["row_id"].to_list()
     if not known:
-        return base.drop("known")
-    submissions = [assemble_submission(_found(each), known, each.models.prior) for each in attempts]
-    weights = _weights(pl.Series("row_id", known), attempts)
+        return rows.drop("known")
+    submissions = [
+        assemble_submission(_found(each), known, prior)
+        for each, prior in zip(attempts, priors, strict=True)
+    ]
     values = np.stack([each.select(PROBABILITIES).to_numpy() for each in submissions])
-    mean = weighted_mean(values, weights)
+    mean = mean_where_reached(values, _reached(pl.Series("row_id", known), attempts))
     found = pl.DataFrame(mean, schema=list(PROBABILITIES)).with_columns(row_id=pl.Series(known))
-    return base.drop("known").update(found, on="row_id", how="left")
+    return rows.drop("known").update(found, on="row_id", how="left")
 
 
-def join(rows: Rows, attempts: Sequence[RunAttempt], models: EnsembleModels) -> pl.DataFrame:
+def join(rows: pl.DataFrame, attempts: Attempts, models: EnsembleModels) -> pl.DataFrame:
     """Return the submission of an ensemble, of the predictions that its members have so far.
 
     Where no member has a row, it is that of the ensemble's prior, as in its own submission.
@@ -55,23 +56,21 @@ def join(rows: Rows, attempts: Sequence[RunAttempt], models: EnsembleModels) -> 
     Returns:
         As `blend`.
     """
-    base = pl.DataFrame(rows, schema=["row_id", "known", *PROBABILITIES], orient="row")
-    known = base.filter("known")["row_id"].to_list()
+    known = rows.filter("known")["row_id"].to_list()
     if not known:
-        return base.drop("known")
+        return rows.drop("known")
     found = models.join([_found(each) for each in attempts]).select("row_id", *PROBABILITIES)
     submission = assemble_submission(found, known, models.prior)
-    return base.drop("known").update(submission, on="row_id", how="left")
+    return rows.drop("known").update(submission, on="row_id", how="left")
 
 
-def _found(attempt: RunAttempt) -> pl.DataFrame:
+def _found(attempt: RunAttempt[int]) -> pl.DataFrame:
     if len(found := attempt.predictions):
         return found.select("row_id", *PROBABILITIES)
     return pl.DataFrame(schema={"row_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)})
 
 
-def _weights(row_ids: pl.Series, attempts: Sequence[RunAttempt]) -> NDArray[np.float64]:
-    """Return the weight of each run for each row: 1 or 0, or all 1 where no run reached it."""
+def _reached(row_ids: pl.Series, attempts: Attempts) -> NDArray[np.bool_]:
+    """Return whether each run reached the study of each row: (runs, rows)."""
     studies = split_row_ids(row_ids, "sample_submission.csv")["study_id"]
-    reached = np.array([studies.is_in(list(each.reached)).to_numpy() for each in attempts])
-    return np.where(reached.any(0), reached, True).astype(float)
+    return np.array([studies.is_in(list(each.reached)).to_numpy() for each in attempts])

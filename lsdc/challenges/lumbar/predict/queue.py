@@ -45,6 +45,11 @@ class SampleQueue:
         self._saved = 0  # parts of these two that are in a folder of `save`
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no sample waits for others to fill a batch."""
+        return not (self._folder / _SAMPLES).is_file()
+
+    @property
     def predicted(self) -> pl.DataFrame:
         """The mean predictions so far, as `finish` returns them."""
         return pl.concat(self._mean) if self._mean else pl.DataFrame()

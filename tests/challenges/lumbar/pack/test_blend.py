@@ -19,12 +19,16 @@ NO_LABELS = pl.DataFrame(
     schema={"study_id": pl.Int64, "condition": pl.String, "level": pl.String, "grade": pl.Int8}
 )
 THIRDS = pytest.approx((1 / 3, 1 / 3, 1 / 3))  # the prior without labels
-ROWS = [
-    (f"007_{CELL}", True, 0.9, 0.05, 0.05),
-    (f"8_{CELL}", True, 0.9, 0.05, 0.05),
-    (f"9_{CELL}", True, 0.9, 0.05, 0.05),
-    ("unknown", False, 0.2, 0.2, 0.6),
-]
+ROWS = pl.DataFrame(
+    [
+        (f"007_{CELL}", True, 0.9, 0.05, 0.05),
+        (f"8_{CELL}", True, 0.9, 0.05, 0.05),
+        (f"9_{CELL}", True, 0.9, 0.05, 0.05),
+        ("unknown", False, 0.2, 0.2, 0.6),
+    ],
+    schema=["row_id", "known", *PROBABILITIES],
+    orient="row",
+)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def attempt(**studies: tuple[float, float, float]) -> Any:
 def test_rows_are_joined_from_the_members_that_have_them(models: EnsembleModels) -> None:
     attempts = [attempt(s7=(0.2, 0.2, 0.6), s8=(0.5, 0.25, 0.25)), attempt(s7=(0.6, 0.2, 0.2))]
     found = join(ROWS, attempts, models)
-    assert found["row_id"].to_list() == [row[0] for row in ROWS]
+    assert found["row_id"].to_list() == ROWS["row_id"].to_list()
     both, one, none, unknown = found.select(PROBABILITIES).rows()
     assert both == pytest.approx((0.4, 0.2, 0.4))
     assert one == pytest.approx((0.5, 0.25, 0.25))
@@ -57,5 +61,5 @@ def test_rows_are_joined_from_the_members_that_have_them(models: EnsembleModels)
 def test_before_any_prediction_all_known_rows_have_the_prior(models: EnsembleModels) -> None:
     found = join(ROWS, [attempt(), attempt()], models)
     assert found.select(PROBABILITIES).head(3).rows() == [THIRDS] * 3
-    unknown = [row for row in ROWS if not row[1]]
+    unknown = ROWS.filter(~pl.col("known"))
     assert join(unknown, [attempt(), attempt()], models).height == 1

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.challenges.lumbar.pack import entry
+from lsdc.challenges.lumbar.pack.layout import KIND
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
+from lsdc.pack import entry
 
 GRADES = ("normal_mild", "moderate", "severe")
 
@@ -25,6 +26,7 @@ def bundle(tmp_path: Path) -> Path:
         rows = [f"{c},{v},0.5,{0.5 - severe},{severe}" for c in CONDITIONS for v in LEVELS]
         path.write_text("\n".join([",".join(["condition", "level", *GRADES]), *rows]) + "\n")
     shutil.copyfile(entry.__file__, folder / "predict.py")
+    (folder / "submission.json").write_text(KIND.form.model_dump_json())
     return folder
 
 
@@ -128,10 +130,11 @@ def test_options_that_cannot_work_are_refused_before_anything_is_written(
 DYING = """
 import csv, json, sys
 order = json.load(open(sys.argv[-1]))
+_, *rows = csv.reader(open(order["out"]))
 with open(order["out"], "w", newline="") as file:
     writer = csv.writer(file)
     writer.writerow(["row_id", "normal_mild", "moderate", "severe"])
-    for number, (row_id, _, *values) in enumerate(order["rows"]):
+    for number, (row_id, *values) in enumerate(rows):
         writer.writerow([row_id, *({values} if number == 0 else values)])
 sys.exit(9)
 """
@@ -150,8 +153,9 @@ def test_what_a_dead_worker_has_predicted_is_told_by_the_rows(
     (data / "test_images" / "9").mkdir(parents=True)
     worker = bundle / "code" / "lsdc" / "child.py"
     worker.parent.mkdir(parents=True)
+    (worker.parent / "__init__.py").touch()
     worker.write_text(DYING.replace("{values}", values))
-    manifest = {"bundle": 1, "files": {}, "libraries": {}, "python": "3.11"}
+    manifest = {"bundle": 1, "worker": "any", "files": {}, "libraries": {}, "python": "3.11"}
     (bundle / "bundle.json").write_text(json.dumps(manifest))
     done = predict(bundle, data, "--out", tmp_path / "submission.csv")
     assert done.returncode == code, done.stdout + done.stderr

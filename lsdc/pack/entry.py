@@ -2,9 +2,9 @@
 
     python predict.py TEST_FOLDER --out submission.csv
 
-TEST_FOLDER has sample_submission.csv, test_series_descriptions.csv and test_images. The prior's
-submission is written first, so the submission is complete whatever happens afterwards. Nothing else
-is written but a log beside it and a temporary folder (TMPDIR).
+TEST_FOLDER is the competition's, with its sample submission and test images. The prior's submission
+is written first, so the submission is complete whatever happens afterwards. Nothing else is written
+but a log beside it and a temporary folder (TMPDIR).
 
 This file needs Python alone: the libraries may be what fails.
 """
@@ -27,10 +27,8 @@ from pathlib import Path
 from typing import Any
 
 _BUNDLE = Path(__file__).resolve().parent
-_MANIFEST = "bundle.json"
-# The first ends the second with this process, however that ends.
-_WORKER = ("lsdc.child", "lsdc.challenges.lumbar.pack.submit")
-_GRADES = ("normal_mild", "moderate", "severe")
+_FORM, _MANIFEST = "submission.json", "bundle.json"
+_STARTER = "lsdc.child"  # it ends the worker with this process, however that ends
 _OLDEST_PYTHON = (3, 11)
 # The worker ends by itself before the limit; a worker that does not is killed this much before it.
 _RESERVE_SECONDS = 10.0
@@ -46,9 +44,9 @@ _OFFLINE = {
 }
 _CACHES = ("HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 
-Cell = tuple[str, str]  # condition, level
-Prior = dict[Cell, list[float]]
-# A row id, whether it names a study, a condition and a level, and the prior's probabilities.
+Form = dict[str, Any]  # `lsdc.pack.layout.SubmissionForm`
+Prior = dict[str, list[float]]  # the values of each cell
+# A row id, whether it names an item and a cell, and the prior's values.
 Row = tuple[str, bool, list[float]]
 
 
@@ -62,9 +60,9 @@ def main() -> int:
     asked = _arguments()
     out = asked.out.absolute()
     try:
-        prior, doubts = _read_prior()
-        rows = _wanted_rows(asked.test, prior)
-        _write_submission(rows, out)
+        form = _read_json(_BUNDLE / _FORM)
+        rows = _wanted_rows(asked.test, form, _read_prior(form))
+        _write_submission(rows, form, out)
     except BundleError as error:
         _say(f"predict.py: {error}", error=True)
         return 2
@@ -72,11 +70,12 @@ def main() -> int:
         _say(f"{out}: cannot be written ({error.strerror}); give another --out", error=True)
         return 2
     _say(f"{len(rows):,} rows; {out} has the prior until they are predicted")
-    for doubt in doubts:
-        _say(doubt, error=True)
+    if unknown := [row_id for row_id, known, _ in rows if not known]:
+        what = f"{len(unknown):,} rows ask for nothing that is known, as {unknown[0]!r}"
+        _say(f"{what}; they get equal probabilities")
     try:
         _check_bundle()
-        return _predict(asked, out, rows, begun)
+        return _predict(asked, out, unknown, begun)
     except (BundleError, OSError) as error:
         _say(f"predict.py: {error}", error=True)
         _say(f"{out}: complete, but all of it is the prior", error=True)
@@ -87,7 +86,7 @@ def _arguments() -> argparse.Namespace:
     what = "Predict a competition's test folder, offline."
     parser = argparse.ArgumentParser(prog="predict.py", description=what, epilog=_EXIT_HELP)
     option = parser.add_argument
-    option("test", type=Path, metavar="TEST_FOLDER", help="the competition, with test_images in it")
+    option("test", type=Path, metavar="TEST_FOLDER", help="the competition, with its test images")
     option("--out", type=Path, required=True, help="CSV file to write; a log is written beside it")
     option("--hours", type=float, default=9.0, help="time limit in hours (9)")
     option("--memory", type=float, default=16.0, help="memory limit in GB (16)")
@@ -119,84 +118,85 @@ def _say(text: str, *, error: bool = False) -> None:
     print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def _read_prior() -> tuple[Prior, list[str]]:
-    """Return the mean of the runs' priors, and what is wrong with them."""
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+    return content
+
+
+def _read_prior(form: Form) -> Prior:
+    """Return the mean of the runs' priors."""
     found: list[Prior] = []
-    doubts = []
     for path in sorted(_BUNDLE.glob("models/*/prior.csv")):
         try:
-            found.append(_prior_of(path))
+            found.append(_prior_of(path, form["values"]))
         except (OSError, ValueError, KeyError, csv.Error) as error:
-            doubts.append(f"{path}: no prior ({type(error).__name__}: {error}); pack again")
+            why = f"{type(error).__name__}: {error}"
+            _say(f"{path}: no prior ({why}); pack again", error=True)
+    if not found:
+        _say(f"{_BUNDLE}: no prior in it; equal probabilities take its place", error=True)
     cells = {
         cell: [each[cell] for each in found if cell in each] for each in found for cell in each
     }
-    if not cells:
-        doubts.append(f"{_BUNDLE}: no prior in it, so rows without a prediction get thirds")
-    return {
-        cell: [sum(p) / len(p) for p in zip(*own, strict=True)] for cell, own in cells.items()
-    }, doubts
+    return {cell: [sum(p) / len(p) for p in zip(*own, strict=True)] for cell, own in cells.items()}
 
 
-def _prior_of(path: Path) -> Prior:
+def _prior_of(path: Path, values: list[str]) -> Prior:
     with path.open(encoding="utf-8", newline="") as file:
-        return {
-            (row["condition"], row["level"]): [float(row[name]) for name in _GRADES]
-            for row in csv.DictReader(file)
-        }
+        rows = list(csv.DictReader(file))
+    cells = ["_".join(row[name] for name in row if name not in values) for row in rows]
+    return dict(zip(cells, ([float(row[name]) for name in values] for row in rows), strict=True))
 
 
-def _wanted_rows(test: Path, prior: Prior) -> list[Row]:
-    """Return the rows of the sample submission; without one, 25 rows for each study there is.
+def _wanted_rows(test: Path, form: Form, prior: Prior) -> list[Row]:
+    """Return the rows of the sample submission; without one, those of all items that are there.
 
     Raises:
-        BundleError: no row and no study is found.
+        BundleError: no row and no item is found.
     """
     if not test.is_dir():
         raise BundleError(
-            f"{test}: no such folder, expected a competition's with sample_submission.csv, "
-            "test_series_descriptions.csv and test_images"
+            f"{test}: no such folder, expected a competition's with {form['expected']}"
         )
-    ids = list(_first_column(test / "sample_submission.csv", "row_id"))
+    samples = [test / name for name in form["samples"]]
+    sample = next((path for path in samples if path.is_file()), samples[0])
+    ids = list(_column(sample, form["row_id"]))
     if not ids:
-        listed = set(_first_column(test / "test_series_descriptions.csv", "study_id"))
-        studies = listed or _study_folders(test / "test_images")
-        cells = sorted(f"{condition}_{level}" for condition, level in prior)
-        ids = [f"{study}_{cell}" for study in sorted(studies, key=_by_number) for cell in cells]
+        items = sorted(_items(test, form), key=lambda item: (len(item), item))
+        ids = [f"{item}_{cell}" for item in items for cell in sorted(prior)]
         if ids:
-            _say(
-                f"{test}: no row in sample_submission.csv, so all {len(studies)} studies are asked"
-            )
+            _say(f"{test}: no row in {sample.name}, so all {len(items):,} {form['items']} get rows")
     if not ids:
         raise BundleError(
-            f"{test}: no row to predict, expected sample_submission.csv, or a table or folder of "
-            "test studies; give the folder of the competition"
+            f"{test}: no row to predict, expected {form['expected']}; give the folder of the "
+            "competition"
         )
-    pattern = re.compile("0*[0-9]{1,18}_(.+)")
-    cells_by_name = {f"{condition}_{level}": (condition, level) for condition, level in prior}
+    pattern = re.compile(f"(?:{form['item']})_(.+)")
+    nothing = [form["otherwise"]] * len(form["values"])
     rows: list[Row] = []
     for row_id in dict.fromkeys(ids):
         match = pattern.fullmatch(row_id)
-        cell = cells_by_name.get(match[1]) if match else None
-        values = prior[cell] if cell else [1 / len(_GRADES)] * len(_GRADES)
-        rows.append((row_id, cell is not None, values))
-    if unknown := [row_id for row_id, known, _ in rows if not known]:
-        row = repr(unknown[0])
-        _say(f"{len(unknown)} rows ask for nothing that is known, as {row}; they get thirds")
+        values = prior.get(match[1]) if match else None
+        rows.append((row_id, values is not None, values or nothing))
     return rows
 
 
-def _by_number(study: str) -> tuple[bool, int, str]:
-    return not study.isdecimal(), int(study) if study.isdecimal() else 0, study
+def _items(test: Path, form: Form) -> set[str]:
+    """Return the items of the first table that lists any, else those that the folders hold."""
+    for name, column in form["tables"]:
+        if listed := set(_column(test / name, column)):
+            return listed
+    found = set()
+    for name, pattern in form["folders"]:
+        if (folder := test / name).is_dir():
+            matches = (re.fullmatch(pattern, each.name) for each in folder.iterdir())
+            found |= {match[1] for match in matches if match}
+    return found
 
 
-def _study_folders(images: Path) -> set[str]:
-    if not images.is_dir():
-        return set()
-    return {each.name for each in images.iterdir() if re.fullmatch("[0-9]{1,18}", each.name)}
-
-
-def _first_column(path: Path, name: str) -> Iterator[str]:
+def _column(path: Path, name: str) -> Iterator[str]:
     """Yield the values of a column of a CSV file; none if the file or column is absent."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -209,13 +209,13 @@ def _first_column(path: Path, name: str) -> Iterator[str]:
         _say(f"{path}: cannot be read ({error}), so the rows before that count", error=True)
 
 
-def _write_submission(rows: list[Row], out: Path) -> None:
+def _write_submission(rows: list[Row], form: Form, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["row_id", *_GRADES])
+            writer.writerow([form["row_id"], *form["values"]])
             writer.writerows([row_id, *values] for row_id, _, values in rows)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(out)
@@ -248,15 +248,9 @@ def _check_bundle() -> None:
 
 
 def _manifest() -> dict[str, Any]:
-    path = _BUNDLE / _MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); copy the bundle again") from error
-    if manifest.get("bundle") != 1:
-        raise BundleError(
-            f"{path}: a bundle of layout {manifest.get('bundle')}, expected 1; pack again"
-        )
+    manifest = _read_json(_BUNDLE / _MANIFEST)
+    if (found := manifest.get("bundle")) != 1:
+        raise BundleError(f"{_BUNDLE / _MANIFEST}: layout {found}, expected 1; pack again")
     return manifest
 
 
@@ -265,7 +259,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _predict(asked: argparse.Namespace, out: Path, rows: list[Row], begun: float) -> int:
+def _predict(asked: argparse.Namespace, out: Path, unknown: list[str], begun: float) -> int:
     """Run the worker, and end it at the time limit."""
     log = out.with_name(f"{out.stem}.log")
     log.unlink(missing_ok=True)
@@ -285,7 +279,7 @@ def _predict(asked: argparse.Namespace, out: Path, rows: list[Row], begun: float
             "memory_gb": asked.memory,
             "seconds": max(ends - time.monotonic(), 0.0),
             "studies_at_once": asked.studies_at_once,
-            "rows": [[row_id, known, *values] for row_id, known, values in rows],
+            "unknown": unknown,
         }
         (work / "order.json").write_text(json.dumps(order), encoding="utf-8")
         return _run_worker(work / "order.json", environment, out, ends)
@@ -364,8 +358,8 @@ def _version_here(name: str) -> str:
 
 
 def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float) -> int:
-    before = _rows_in(out)
-    command = [sys.executable, "-P", "-m", *_WORKER, str(order)]
+    before = _digest_of_rows(out)
+    command = [sys.executable, "-P", "-m", _STARTER, _manifest()["worker"], str(order)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(
         command, env=environment, start_new_session=True, stdin=subprocess.PIPE
@@ -384,16 +378,21 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
         if process.returncode < 0:
             why = f"the predicting process was killed by {signal.Signals(-process.returncode).name}"
             why += " (the system does this when memory runs out; try --studies-at-once 8)"
-    reached = _rows_in(out) != before
+    reached = _digest_of_rows(out) != before
     what = "with the prior where it was not reached" if reached else "but all of it is the prior"
     _say(f"{out}: complete, {what}: {why}", error=True)
     return 2 if code == 1 and not reached else code
 
 
-def _rows_in(path: Path) -> list[list[str | float]]:
+def _digest_of_rows(path: Path) -> str:
+    """Return a digest of a submission's rows, in which a number counts however it is written."""
+    digest = hashlib.sha256()
     with path.open(newline="", encoding="utf-8") as file:
-        _, *rows = csv.reader(file)
-    return [[row, *map(float, values)] for row, *values in rows]
+        rows = csv.reader(file)
+        next(rows)
+        for row_id, *values in rows:
+            digest.update(repr([row_id, *map(float, values)]).encode())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

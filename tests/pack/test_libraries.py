@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lsdc.challenges.lumbar.pack.libraries import (
+from lsdc.errors import DataError, SettingsError
+from lsdc.pack.libraries import (
     Image,
     check_python,
     kaggle_image,
@@ -14,21 +15,26 @@ from lsdc.challenges.lumbar.pack.libraries import (
     required_libraries,
     requirements_text,
 )
-from lsdc.errors import DataError, SettingsError
 from lsdc.store.fingerprint import source_files
 from tests.flows.bundles import LIBRARIES
 
 WORKER = "lsdc.challenges.lumbar.pack.submit"
+CHILDREN = {
+    "lumbar": ("coordinates/child.py", "training/predict_child.py"),
+    "hemorrhage": ("training/predict_child.py",),
+}
 
 
-def test_the_worker_reaches_its_child_processes_and_no_room_above() -> None:
-    root = Path(__file__).parents[4]
-    files = {path.relative_to(root).as_posix() for path in source_files([WORKER])}
-    children = ("coordinates/child.py", "training/predict_child.py")
-    assert {f"lsdc/challenges/lumbar/{child}" for child in children} <= files
+@pytest.mark.parametrize("challenge", CHILDREN)
+def test_the_worker_reaches_its_child_processes_and_nothing_that_trains(challenge: str) -> None:
+    root, room = Path(__file__).parents[2], f"lsdc/challenges/{challenge}"
+    sources = source_files([f"lsdc.challenges.{challenge}.pack.submit"])
+    files = {path.relative_to(root).as_posix() for path in sources}
+    assert {f"{room}/{child}" for child in CHILDREN[challenge]} <= files
     assert {"lsdc/__init__.py", "lsdc/dicom/headers.py", "lsdc/dicom/pixels.py"} <= files
-    above = ("lsdc/cli/", "tasks/", "flows/", "lsdc/challenges/lumbar/st")
+    above = ("lsdc/cli/", "tasks/", "flows/", f"{room}/st", f"{room}/training/train_")
     assert [path for path in files if path.startswith(above)] == []
+    assert {each.name for each in required_libraries(sources)} <= set(LIBRARIES)
 
 
 def test_libraries_are_those_that_the_code_imports_in_the_versions_here() -> None:

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import polars as pl
 import pytest
 
-from lsdc.challenges.lumbar.pack import attempts
-from lsdc.challenges.lumbar.pack.attempts import RunAttempt
-from lsdc.challenges.lumbar.pack.limits import TimeIsUpError
 from lsdc.errors import ChildDiedError, SettingsError
+from lsdc.pack.attempts import RunAttempt, Steps
+from lsdc.pack.limits import TimeIsUpError
 from lsdc.predict.workplace import Workplace
 from lsdc.training.process import ignore
 
@@ -25,15 +22,20 @@ class Queue:
 
     poison: frozenset[int] = frozenset()
 
-    def __init__(self, _models: Any, at: Workplace) -> None:
-        self._at, self._samples, self._done = at, [], []  # type: ignore[var-annotated]
+    def __init__(self) -> None:
+        self._samples: list[int] = []
+        self._done: list[pl.DataFrame] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._samples
 
     @property
     def predicted(self) -> pl.DataFrame:
         return pl.concat(self._done) if self._done else pl.DataFrame()
 
-    def add(self, folder: Path) -> None:
-        self._samples += [int(line) for line in (folder / "studies").read_text().split()]
+    def add(self, studies: Sequence[int]) -> None:
+        self._samples += [study for study in studies for _ in range(ROWS)]
 
     def predict_whole(self) -> None:
         self._predict(len(self._samples) // BATCH * BATCH)
@@ -53,16 +55,22 @@ class Queue:
 
 
 @dataclass
-class Faults:
-    """Studies whose preparation fails, and what was asked for."""
+class FaultySteps(Steps[int, Queue]):
+    """A run that predicts ids in place of images, with faults; it notes what is asked for."""
 
+    key = "row_id"
+    name = "demo"
     reading: Sequence[int] = ()
     late: bool = False
     no_device: bool = False
     asked: list[Sequence[int]] = field(default_factory=list)
 
-    def prepare(self, ids: Sequence[int], _models: Any, folder: Path, _at: Workplace) -> Any:
-        """Write the ids of the studies, one for each sample, or fail."""
+    def open_queue(self, at: Workplace) -> Queue:
+        assert at.folder.is_dir()
+        return Queue()
+
+    def prepare(self, ids: Sequence[int], queue: Queue, at: Workplace) -> None:
+        assert at.folder.is_dir()
         self.asked.append(ids)
         if self.late:
             raise TimeIsUpError
@@ -70,42 +78,36 @@ class Faults:
             raise SettingsError("device: 'cuda' cannot be used here")
         if set(ids) & set(self.reading):
             raise ChildDiedError("out of memory")
-        folder.mkdir()
-        (folder / "studies").write_text(" ".join(str(each) for each in ids for _ in range(ROWS)))
-        return SimpleNamespace(has_crops=True, folder=folder)
+        queue.add(ids)
 
 
 @pytest.fixture
-def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Let attempts prepare and predict ids instead of images."""
-    planted = Faults()
-    monkeypatch.setattr(attempts, "prepare", planted.prepare)
-    monkeypatch.setattr(attempts, "SampleQueue", Queue)
-    return planted
+def faults() -> FaultySteps:
+    return FaultySteps()
 
 
 @pytest.fixture
-def attempt(faults: Faults, tmp_path: Path) -> RunAttempt:
-    """Return an attempt whose studies are only ids."""
+def attempt(faults: FaultySteps, tmp_path: Path) -> RunAttempt[int]:
     at = Workplace(tmp_path / "run", tmp_path / "log", "cpu", 1, ignore)
-    models: Any = SimpleNamespace(name="demo")
-    return RunAttempt(models, lambda ids: ids, at)  # type: ignore[arg-type,return-value]
+    return RunAttempt(faults, at)
 
 
-def run(attempt: RunAttempt, blocks: Sequence[Sequence[int]]) -> None:
+def run(attempt: RunAttempt[int], blocks: Sequence[Sequence[int]]) -> None:
     """Predict some blocks of studies."""
     for number, block in enumerate(blocks):
         attempt.add(block, more=number + 1 < len(blocks))
     attempt.finish()
 
 
-def predicted(attempt: RunAttempt) -> set[int]:
+def predicted(attempt: RunAttempt[int]) -> set[int]:
     """Return the studies with predictions."""
     found = attempt.predictions
     return set(found["study_id"].to_list()) if len(found) else set()
 
 
-def test_a_study_that_cannot_be_read_costs_itself(attempt: RunAttempt, faults: Faults) -> None:
+def test_a_study_that_cannot_be_read_costs_itself(
+    attempt: RunAttempt[int], faults: FaultySteps
+) -> None:
     faults.reading = [3, 12]
     run(attempt, [range(1, 9), range(9, 14)])
     assert attempt.failed == {3: "out of memory", 12: "out of memory"}
@@ -114,7 +116,7 @@ def test_a_study_that_cannot_be_read_costs_itself(attempt: RunAttempt, faults: F
 
 
 def test_a_study_whose_prediction_dies_costs_itself(
-    attempt: RunAttempt, monkeypatch: pytest.MonkeyPatch
+    attempt: RunAttempt[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Queue, "poison", frozenset([5, 13]))
     run(attempt, [range(1, 9), range(9, 14)])
@@ -122,7 +124,9 @@ def test_a_study_whose_prediction_dies_costs_itself(
     assert predicted(attempt) == attempt.reached == set(range(1, 14)) - {5, 13}
 
 
-def test_a_run_that_fails_for_each_study_is_given_up(attempt: RunAttempt, faults: Faults) -> None:
+def test_a_run_that_fails_for_each_study_is_given_up(
+    attempt: RunAttempt[int], faults: FaultySteps
+) -> None:
     faults.reading = range(1, 300)
     run(attempt, [range(1, 65), range(65, 300)])
     assert attempt.is_given_up
@@ -131,7 +135,7 @@ def test_a_run_that_fails_for_each_study_is_given_up(attempt: RunAttempt, faults
 
 
 def test_the_end_of_the_time_is_not_taken_for_a_failure(
-    attempt: RunAttempt, faults: Faults
+    attempt: RunAttempt[int], faults: FaultySteps
 ) -> None:
     attempt.add(range(1, 6), more=True)
     faults.late = True
@@ -142,7 +146,7 @@ def test_the_end_of_the_time_is_not_taken_for_a_failure(
 
 
 def test_a_setting_that_cannot_work_is_an_error_at_once(
-    attempt: RunAttempt, faults: Faults
+    attempt: RunAttempt[int], faults: FaultySteps
 ) -> None:
     faults.no_device = True
     with pytest.raises(SettingsError, match="cannot be used here"):

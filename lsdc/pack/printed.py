@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
-from lsdc.challenges.lumbar.pack.layout import CODE, ENSEMBLE, ENTRY, MODELS, POINTS, WHEELS
-from lsdc.challenges.lumbar.pack.write import Bundle
 from lsdc.messages import counted
+from lsdc.pack.layout import CODE, ENTRY, WHEELS
+from lsdc.pack.write import Bundle, Part
 from lsdc.report.fitted_tables import Column, FittedTable
 
 
@@ -20,15 +20,12 @@ class PrintedBundle:
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         bundle, manifest = self.bundle, self.bundle.manifest
+        left_out = {"bundle", "lsdc", "worker", "code", "files"}
         return {
             "out": str(bundle.folder),
-            "runs": [run.model_dump() for run in manifest.runs],
-            "ensemble": manifest.ensemble and manifest.ensemble.model_dump(),
+            **manifest.model_dump(mode="json", exclude=left_out),
             "bytes": bundle.bytes_of(),
             "files": len(manifest.files),
-            "image": manifest.image,
-            "python": manifest.python,
-            "libraries": manifest.libraries,
             "wheels": bundle.wheels,
             "lacking": list(bundle.lacking),
         }
@@ -36,7 +33,7 @@ class PrintedBundle:
     def show(self, console: Console) -> None:
         """Print the size of each part, what the machine lacks, and the command that predicts."""
         bundle, manifest = self.bundle, self.bundle.manifest
-        rows = [(name, what, bundle.bytes_of(folder)) for name, what, folder in self._parts()]
+        rows = [(each.name, each.content, bundle.bytes_of(each.folder)) for each in self._parts()]
         rows.append(("all", counted(len(manifest.files), "file"), bundle.bytes_of()))
         columns = [
             Column("part", [row[0] for row in rows], is_text=True),
@@ -55,18 +52,10 @@ class PrintedBundle:
         command = f"python {bundle.folder / ENTRY} TEST_FOLDER --out submission.csv"
         console.print(f"  {command}", soft_wrap=True)
 
-    def _parts(self) -> list[tuple[str, str, str]]:
-        """Return the name, the content and the folder of each part."""
-        manifest, wheels = self.bundle.manifest, self.bundle.wheels
-        parts = [
-            (run.name, counted(len(run.folds), "fold"), f"{MODELS}/{run.name}")
-            for run in manifest.runs
-        ]
-        if manifest.ensemble:
-            parts.append((manifest.ensemble.name, "ensemble of these", ENSEMBLE))
-        parts.append(("level points", f"of {counted(len(manifest.runs), 'run')}", POINTS))
-        parts.append(("code", f"lsdc {manifest.lsdc}", CODE))
+    def _parts(self) -> list[Part]:
+        wheels = self.bundle.wheels
+        parts = [*self.bundle.parts, Part("code", f"lsdc {self.bundle.manifest.lsdc}", CODE)]
         if wheels:
             brought = ", ".join(f"{name} {version}" for name, version in wheels.items())
-            parts.append(("libraries", brought, WHEELS))
+            parts.append(Part("libraries", brought, WHEELS))
         return parts

@@ -4,18 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-BUNDLE = "/kaggle/input/lsdc-bundle"
-COMPETITION = "/kaggle/input/rsna-2024-lumbar-spine-degenerative-classification"
+_BUNDLE = "/kaggle/input/lsdc-bundle"
 _CELLS = (
-    f"""\
+    """\
 # Attach the competition, and the bundle as a dataset, to the notebook; switch the internet off.
 # "!ls /kaggle/input /kaggle/input/*" shows where they are.
-BUNDLE = "{BUNDLE}"
-TEST = "{COMPETITION}"
+BUNDLE = "{bundle}"
+TEST = "{test}"
 """,
     """\
 # Write submission.csv: at first with the prior in all rows, then with the predictions.
-# Read the line "... studies of ... predicted from images": the others have the prior.
+# Read the line "... of ... predicted from images": the others have the prior.
 !python {BUNDLE}/predict.py {TEST} --out submission.csv
 """,
     """\
@@ -26,8 +25,15 @@ polars.read_csv("submission.csv")
 )
 
 
-def notebook_text(runs: Sequence[str]) -> str:
-    """Return a notebook (nbformat 4) that predicts the competition's test set with a bundle."""
+def notebook_text(runs: Sequence[str], competition: str) -> str:
+    """Return a notebook (nbformat 4) that predicts the competition's test set with a bundle.
+
+    Args:
+        runs: the names of the runs, for its title.
+        competition: the folder of the competition's data.
+    """
+    places, *others = _CELLS
+    sources = [places.format(bundle=_BUNDLE, test=competition), *others]
     cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
@@ -37,7 +43,7 @@ def notebook_text(runs: Sequence[str]) -> str:
             "outputs": [],
             "source": source.rstrip("\n").splitlines(keepends=True),
         }
-        for number, source in enumerate(_CELLS)
+        for number, source in enumerate(sources)
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {

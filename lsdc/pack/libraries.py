@@ -20,7 +20,7 @@ from lsdc.messages import few
 
 _KAGGLE = Path(__file__).with_name("kaggle_image.toml")
 # The shipped code imports the first only to open a home's catalog, which a bundle lacks, and the
-# second only to fit an ensemble, which is fitted before it is packed.
+# second only to fit what is fitted before it is packed.
 _UNUSED = frozenset({"duckdb", "sklearn"})
 # It fits the driver and the other libraries of its machine, and is too large to bring.
 _OF_THE_MACHINE = frozenset({"torch"})

@@ -6,17 +6,16 @@ Only a wrong setting, such as a device that is not there, fails at once: no stud
 import logging
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import polars as pl
 
-from lsdc.challenges.lumbar.predict.block import prepare
-from lsdc.challenges.lumbar.predict.models import TrainedModels
-from lsdc.challenges.lumbar.predict.queue import SampleQueue
-from lsdc.challenges.lumbar.predict.sources import Studies
 from lsdc.errors import SettingsError
+from lsdc.predict.blocks import Id
 from lsdc.predict.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -24,31 +23,78 @@ log = logging.getLogger(__name__)
 # After so many failures and no success, the cause is not in the studies.
 _GIVE_UP = 5
 
-Read = Callable[[Sequence[int]], Studies]
+
+class Queue(Protocol):
+    """The samples of studies, in their order, predicted in the same batches as in a run."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no sample waits for others to fill a batch."""
+        ...
+
+    @property
+    def predicted(self) -> pl.DataFrame:
+        """The predictions so far, with study_id, in the order of the studies."""
+        ...
+
+    def predict_whole(self) -> None:
+        """Predict the samples that fill whole batches."""
+        ...
+
+    def finish(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Predict all that is left; return all predictions, and those of each fold."""
+        ...
 
 
-class RunAttempt:
+Q = TypeVar("Q", bound=Queue)
+
+
+class Steps(ABC, Generic[Id, Q]):
+    """How one run predicts studies.
+
+    Attributes:
+        key: the column of the predictions that tells one from another.
+    """
+
+    key: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the run."""
+
+    @abstractmethod
+    def open_queue(self, at: Workplace) -> Q:
+        """Open an empty queue in the folder of a workplace."""
+
+    @abstractmethod
+    def prepare(self, ids: Sequence[Id], queue: Q, at: Workplace) -> None:
+        """Read some studies, and put their samples into a queue, or none if anything fails."""
+
+
+class RunAttempt(Generic[Id]):
     """The predictions of one run, study by study where several at once fail.
 
     Args:
-        models: the models of the run.
-        read: reads the headers of some studies.
-        at: the workplace, with a folder of this run's own.
+        steps: how the run predicts.
+        at: the workplace, with a folder of this run's own, which does not exist yet.
 
     Attributes:
+        name: the name of the run.
         reached: the studies whose prediction did not fail.
         failed: the reason of each study that failed.
     """
 
-    def __init__(self, models: TrainedModels, read: Read, at: Workplace) -> None:
+    def __init__(self, steps: Steps[Id, Any], at: Workplace) -> None:
         at.folder.mkdir()
-        self.models = models
-        self.reached: set[int] = set()
-        self.failed: dict[int, str] = {}
-        self._read, self._at = read, at
+        self.name = steps.name
+        self.reached: set[Id] = set()
+        self.failed: dict[Id, str] = {}
+        self._steps: Steps[Id, Any] = steps
+        self._at = at
         self._numbers = count()
-        self._queue = SampleQueue(models, self._place())
-        self._waiting: list[int] = []
+        self._queue: Queue = steps.open_queue(self._place())
+        self._waiting: list[Id] = []
         self._kept: list[pl.DataFrame] = []
 
     @property
@@ -56,7 +102,7 @@ class RunAttempt:
         """Whether the run fails for every study."""
         return not (self.reached or self._waiting) and len(self.failed) >= _GIVE_UP
 
-    def add(self, ids: Sequence[int], *, more: bool) -> None:
+    def add(self, ids: Sequence[Id], *, more: bool) -> None:
         """Predict some studies, as far as their samples fill whole batches.
 
         Without `more` studies to come, `finish` predicts all, with one start of the child.
@@ -85,7 +131,7 @@ class RunAttempt:
             self._predict_apart(error)
             mean, _ = self._queue.finish()
         self._kept.append(mean)
-        self._queue = SampleQueue(self.models, self._place())
+        self._queue = self._steps.open_queue(self._place())
         self.reached.update(set(self._waiting) - set(self.failed))
         self._waiting = []
 
@@ -95,21 +141,19 @@ class RunAttempt:
         parts = [each for each in (*self._kept, self._queue.predicted) if len(each)]
         if not parts:
             return pl.DataFrame()
-        return pl.concat(parts).unique("row_id", keep="last", maintain_order=True)
+        return pl.concat(parts).unique(self._steps.key, keep="last", maintain_order=True)
 
-    def _prepare(self, ids: Sequence[int]) -> None:
-        """Cut the crops of some studies; of each half apart, if that fails."""
+    def _prepare(self, ids: Sequence[Id]) -> None:
+        """Prepare some studies; each half apart, if that fails."""
         at = self._place()
         try:
-            prepared = prepare(self._read(ids), self.models, at.folder / "block", at)
             self._waiting.extend(ids)
-            if prepared.has_crops:
-                self._queue.add(prepared.folder)
+            self._steps.prepare(ids, self._queue, at)
         except SettingsError:
             raise
         except Exception as error:  # noqa: BLE001 (see above)
             self._waiting = [study for study in self._waiting if study not in ids]
-            log.debug("%s of %s failed\n%s", ids, self.models.name, traceback.format_exc())
+            log.debug("%s of %s failed\n%s", ids, self.name, traceback.format_exc())
             if len(ids) == 1 or self.is_given_up:
                 self.failed.update(dict.fromkeys(ids, _reason(error)))
                 return
@@ -121,7 +165,7 @@ class RunAttempt:
 
     def _predict_apart(self, error: Exception) -> None:
         """Predict each waiting study by itself."""
-        log.debug("%s failed\n%s", self.models.name, traceback.format_exc())
+        log.debug("%s failed\n%s", self.name, traceback.format_exc())
         self._note_reached()
         waiting, self._waiting = self._waiting, []
         self._kept.append(self._queue.predicted)
@@ -131,10 +175,8 @@ class RunAttempt:
                 continue
             at = self._place()
             try:
-                queue = SampleQueue(self.models, at)
-                prepared = prepare(self._read([study]), self.models, at.folder / "block", at)
-                if prepared.has_crops:
-                    queue.add(prepared.folder)
+                queue = self._steps.open_queue(at)
+                self._steps.prepare([study], queue, at)
                 self._kept.append(queue.finish()[0])
                 self.reached.add(study)
             except Exception as own:  # noqa: BLE001 (see above)
@@ -142,10 +184,14 @@ class RunAttempt:
                 self.failed[study] = _reason(own)
             finally:
                 shutil.rmtree(at.folder, ignore_errors=True)
-        self._queue = SampleQueue(self.models, self._place())
+        self._queue = self._steps.open_queue(self._place())
 
     def _note_reached(self) -> None:
         """Take those out of the waiting studies whose samples are all predicted."""
+        if self._queue.is_empty:
+            self.reached.update(self._waiting)
+            self._waiting = []
+            return
         predicted = self._queue.predicted
         if predicted.is_empty() or (last := predicted["study_id"][-1]) not in self._waiting:
             return

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lsdc.challenges.lumbar.pack import limits
-from lsdc.challenges.lumbar.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
+from lsdc.pack import limits
+from lsdc.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
 
 _GREEDY = "x = bytearray(400_000_000); print(len(x), flush=True); input()"
 _MODEST = "print(1, flush=True); input()"
