@@ -57,12 +57,6 @@ class InferenceConfig(Config):
             "tile three times."
         ),
     )
-    min_mask: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Tiles whose share of pixels inside the mask is not above this are skipped.",
-    )
     batch_size: int = Field(default=32, ge=1, description="Number of tiles predicted at a time.")
 
     @model_validator(mode="after")
