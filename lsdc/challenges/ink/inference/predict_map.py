@@ -193,7 +193,7 @@ def _write(path: Path, sums: Accumulator, volume: Pixels, grid: Grid, until: int
     if begin >= end:
         return
     inside = np.asarray(volume.mask[begin:end])
-    written = np.where(inside, means[begin - first : end - first], 0).astype(np.float16)
+    written = np.where(inside, means[begin - first : end - first], 0).clip(0, 1)
     out = np.lib.format.open_memmap(path, mode="r+")
-    out[begin - grid.first_row : end - grid.first_row] = written
+    out[begin - grid.first_row : end - grid.first_row] = written.astype(np.float16)
     out.flush()
