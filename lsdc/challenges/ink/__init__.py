@@ -1,1 +1,1 @@
-"""The ink challenge: ink on carbonised papyrus, found in the layers of a CT volume."""
+"""The ink challenge: Vesuvius Challenge - Ink Detection, in volumes of papyrus fragments."""
