@@ -171,7 +171,8 @@ def _predict_views(
             shown = [view.show(tile) for view, tile in zip(own, window, strict=True)]
             maps = predict(np.ascontiguousarray(np.stack(shown)))
             total += np.stack([view.undo(one) for view, one in zip(own, maps, strict=True)])
-    return total / np.float32(len(passes) * len(shifts))
+    total /= len(passes) * len(shifts)
+    return total
 
 
 def _window(stack: NDArray[Any], experiment: Experiment, shift: int) -> NDArray[Any]:

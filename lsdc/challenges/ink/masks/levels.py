@@ -84,4 +84,5 @@ def levels_at_quantiles(histogram: Histogram, quantiles: NDArray[np.float64]) ->
     before = (after - 1).clip(0)
     rising, levels = reached[::-1], present[::-1]
     nearer = wanted - rising[before] <= rising[after] - wanted
-    return levels[np.where(nearer, before, after)]
+    chosen: NDArray[np.int64] = levels[np.where(nearer, before, after)]
+    return chosen

@@ -28,8 +28,11 @@ class Regions:
     def total(self, weights: NDArray[np.floating] | NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the sum of the pixels' weights, (rows, columns), by region."""
         within = self.labels > 0
-        found = np.bincount(self.labels[within], weights[within], minlength=len(self.areas) + 1)
-        return found[1:]
+        counted = weights[within].astype(np.float64)
+        sums: NDArray[np.float64] = np.bincount(
+            self.labels[within], counted, minlength=len(self.areas) + 1
+        )
+        return sums[1:]
 
 
 def find_regions(ink: NDArray[np.bool_], levels: Levels) -> Regions:
