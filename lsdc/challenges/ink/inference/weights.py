@@ -15,9 +15,8 @@ def tile_weights(kind: str, size: int) -> NDArray[np.float32]:
         return np.ones((size, size), np.float32)
     away = np.arange(size) - (size - 1) / 2
     curve = np.exp(-(away**2) / (2 * (_SIGMA * size) ** 2))
-    weights: NDArray[np.float32] = np.outer(curve, curve).astype(np.float32)
-    weights = np.maximum(weights / weights.max(), np.float32(_LEAST))
-    return weights
+    fallen: NDArray[np.float64] = np.outer(curve, curve) / curve.max() ** 2
+    return np.maximum(fallen, _LEAST).astype(np.float32)
 
 
 def inner(grid: Grid, row: int, column: int) -> tuple[slice, slice]:

@@ -29,10 +29,8 @@ class Regions:
         """Return the sum of the pixels' weights, (rows, columns), by region."""
         within = self.labels > 0
         counted = weights[within].astype(np.float64)
-        sums: NDArray[np.float64] = np.bincount(
-            self.labels[within], counted, minlength=len(self.areas) + 1
-        )
-        return sums[1:]
+        sums = np.bincount(self.labels[within], counted, minlength=len(self.areas) + 1)
+        return sums[1:].astype(np.float64)
 
 
 def find_regions(ink: NDArray[np.bool_], levels: Levels) -> Regions:
