@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from lsdc.challenges.hemorrhage.training import (
+    occlusion,
+    occlusion_child,
     predict,
     predict_child,
     train_fold,
@@ -15,7 +17,7 @@ from lsdc.challenges.hemorrhage.training import (
     train_sequence_child,
 )
 from lsdc.training.events import read_event
-from lsdc.training.process import Job, OnEvent
+from lsdc.training.process import Job, OnEvent, ignore
 from tests.challenges.hemorrhage.training.planted import Data, plant
 
 
@@ -32,9 +34,10 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         train_fold.CHILD: train_fold_child.work,
         train_sequence.CHILD: train_sequence_child.work,
         predict.CHILD: predict_child.work,
+        occlusion.CHILD: occlusion_child.work,
     }
 
-    def run_here(module: str, job: Job, *, on_event: OnEvent, **_: Any) -> dict[str, Any]:
+    def run_here(module: str, job: Job, *, on_event: OnEvent = ignore, **_: Any) -> dict[str, Any]:
         done = works[module](
             type(job).model_validate_json(job.model_dump_json()),
             lambda event: on_event(read_event(json.loads(event.model_dump_json()))),
@@ -49,3 +52,4 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_fold, "run_children", run_all_here)
     monkeypatch.setattr(train_sequence, "run_child", run_here)
     monkeypatch.setattr(predict, "run_child", run_here)
+    monkeypatch.setattr(occlusion, "run_child", run_here)
