@@ -11,8 +11,13 @@ class DemoData(Config):
     fragments: int = Field(default=3, ge=1, description="Number of training fragments.")
     test: int = Field(default=2, ge=0, description="Number of test fragments.")
     seed: int = Field(default=0, description="Random seed; the same seed gives the same bytes.")
-    rows: int = Field(default=1024, ge=64, description="Rows of a training fragment in pixels.")
-    columns: int = Field(
-        default=768, ge=64, description="Columns of a training fragment in pixels."
+    rows: int = Field(default=640, ge=64, description="Rows of a training fragment in pixels.")
+    columns: int = Field(default=576, ge=64, description="Columns of a fragment in pixels.")
+    scale: float = Field(
+        default=8.0,
+        ge=1,
+        description=(
+            "Pixels of the real fragments that one pixel stands for along rows and columns; 1 is "
+            "full size."
+        ),
     )
-    layers: int = Field(default=65, ge=1, description="Number of layers.")

@@ -1,6 +1,6 @@
 """An experiment's configuration: typed and frozen, with bounds for every setting."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -14,11 +14,14 @@ from lsdc.challenges.ink.config.split import SplitConfig
 from lsdc.challenges.ink.config.tiles import TilesConfig
 from lsdc.challenges.ink.config.volume import VolumeConfig
 from lsdc.experiments.base import BaseExperiment
+from lsdc.experiments.metric import Metric
 from lsdc.training.settings.training import TrainingSettings
 
 
 class Experiment(BaseExperiment):
     """Everything that determines a result, except for the data, the seed and the folds."""
+
+    metric: ClassVar[Metric] = Metric("F0.5", "F0.5", higher_is_better=True, prior="whole mask")
 
     volume: VolumeConfig = VolumeConfig()
     split: SplitConfig = SplitConfig()
