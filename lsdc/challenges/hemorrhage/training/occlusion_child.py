@@ -10,13 +10,13 @@ from torch import Tensor
 from lsdc.challenges.hemorrhage.training.network import build_model, read_probabilities
 from lsdc.challenges.hemorrhage.training.occlusion import OcclusionJob
 from lsdc.challenges.hemorrhage.training.samples import as_samples, read_slices
-from lsdc.challenges.hemorrhage.training.train_fold import WEIGHTS
 from lsdc.training.checkpoint import restore_weights
 from lsdc.training.device import pick_device
 from lsdc.training.events import ModelPredicting
 from lsdc.training.explanation import explain
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
+from lsdc.training.trained_fold import WEIGHTS
 
 
 def work(job: OcclusionJob, on_event: OnEvent) -> dict[str, Any]:

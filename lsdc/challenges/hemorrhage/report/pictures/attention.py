@@ -15,11 +15,11 @@ from lsdc.challenges.hemorrhage.report.pictures.tiles import draw_tile
 from lsdc.challenges.hemorrhage.report.words import SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.training.occlusion import map_occlusion
-from lsdc.challenges.hemorrhage.training.train_fold import WEIGHTS
 from lsdc.challenges.hemorrhage.vocabulary import Label
 from lsdc.report.drawing import DIM, INK, Box, tint, write
 from lsdc.store.home import Home
 from lsdc.store.runs import EXPERIMENT_FILE
+from lsdc.training.trained_fold import WEIGHTS
 
 PER_ROW = 6
 TITLE, CAPTION, GAP = 58, 30, 14
