@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMON = [
-    *(f"lsdc/{room}" for room in ("dicom", "dicom_index", "geometry", "training", "store")),
+    *(f"lsdc/{room}" for room in ("dicom", "dicom_index", "geometry", "jobs", "training", "store")),
     *("lsdc/experiments", "lsdc/tables", "lsdc/report", "tasks", "flows"),
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
