@@ -1,0 +1,12 @@
+"""The tables of the catalog, in the order of `docs/reference/catalog-ink.md`."""
+
+from lsdc.challenges.ink.folds import Folds, Regions
+from lsdc.challenges.ink.index import Fragments, Layers
+from lsdc.tables.table import Table
+
+CATALOG: dict[str, type[Table]] = {
+    "fragments": Fragments,
+    "layers": Layers,
+    "regions": Regions,
+    "folds": Folds,
+}
