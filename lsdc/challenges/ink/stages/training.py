@@ -6,8 +6,9 @@ from typing import Any
 
 from lsdc.challenges.ink.run import InkRun
 from lsdc.challenges.ink.training.train_fold import FoldJob
-from lsdc.challenges.ink.training.train_fold import train_fold as fit_fold
-from lsdc.challenges.ink.training.trial import TrialJob, try_model
+from lsdc.challenges.ink.training.trial import TrialJob
+from lsdc.jobs.fold import train_fold as fit_fold
+from lsdc.jobs.trial import try_model
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.training.trained_fold import FACTS, WEIGHTS
