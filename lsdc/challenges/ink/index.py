@@ -18,8 +18,8 @@ class Fragments(Table):
 
     fragment = columns.fragment(primary_key=True)
     split = columns.split()
-    rows = dy.Int32(min=1, description="Height in pixels.")
-    columns = dy.Int32(min=1, description="Width in pixels.")
+    height_px = dy.Int32(min=1, description="Rows of pixels.")
+    width_px = dy.Int32(min=1, description="Columns of pixels.")
     layers = dy.Int32(min=1, description="Number of layers.")
 
 

@@ -28,5 +28,5 @@ def write_demo_data(run: InkRun) -> Manifest:
     return replace_phantom(
         run,
         lambda out: write_phantom(out, order, on_progress=steps_callback("phantom")),
-        rows=order.total,
+        rows=DEMO.fragments + DEMO.test,
     )

@@ -11,13 +11,14 @@ from lsdc.jobs.fold import train_fold as fit_fold
 from lsdc.jobs.trial import try_model
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.training.trained_fold import FACTS, WEIGHTS
+from lsdc.training.trained_fold import FACTS
 from tasks.common.trainings import training_in
 from tasks.identity import needed_fold, pretrained_digests
 from tasks.run import TRAINING_CHANGES_NO_RESULT
 from tasks.stage import stage
 
 _LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "timm", "torch")
+WEIGHTS = "model.safetensors"
 TRIED = "tried-models.json"  # in the home: models that passed the trial
 _RESUMES = 20  # each resumes after the previous one was asked to stop
 

@@ -49,15 +49,22 @@ def prepare_volumes(run: InkRun, split: Split, index: Manifest) -> Manifest:
     fragments, bits = _fragments(run, split), run.experiment.volume.bits
     units = prepare.list_units(fragments)
     shards = split_into_shards(run, f"volumes {split}", prepare_shard, units)
-    done = len(shards_of(run, f"volumes {split}")) / len(shards)
-    missing = prepare.count_bytes(fragments, bits) * (1 - min(done, 1))
-    require_space(run.root / SHARDS, int(missing))
+    _require_space(run, shards, prepare.count_bytes(fragments, bits))
     with (
         run_shards(prepare_shard, run, shards, split=split, index=index) as folders,
         write_folder(run.root / "volumes") as out,
     ):
         rows = prepare.join_shards(fragments, folders, out, bits=bits)
         return store_folder(run.root, "volumes", out, rows=rows)
+
+
+def _require_space(run: InkRun, shards: list[Shard], size: int) -> None:
+    """Require disk space for all arrays, plus one shard, of which joining makes a copy."""
+    if len(shards) > 1:
+        size += size // len(shards)
+    stage = shards[0].stage
+    made = [file for folder in shards_of(run, stage) for file in folder.iterdir()]
+    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)
 
 
 @stage("volumes shard", code=_CODE, libraries=_LIBRARIES, uses=_uses, **SHARD_OPTIONS)

@@ -56,7 +56,7 @@ class PrintedIndex:
     def show(self, console: Console) -> None:
         """Print the fragments, with their sizes and how they are stored."""
         found = self._summary()
-        numbers = ("rows", "columns", "layers", "megabytes")
+        numbers = ("height_px", "width_px", "layers", "megabytes")
         console.print(f"{counted(self.layers.height, 'layer')}", highlight=False)
         console.print(
             FittedTable(
