@@ -45,6 +45,11 @@ class Experiment(BaseExperiment):
         return self.inference.stride_px or self.tiles.size_px // 2
 
     @property
+    def tta(self) -> InferenceConfig:
+        """The views whose predictions are averaged, on which no weight depends."""
+        return self.inference
+
+    @property
     def pretrained_backbones(self) -> tuple[str, ...]:
         """The backbones that start from pretrained weights, by their names in timm."""
         of_timm = self.model.pretrained and self.model.encoder == "groups"
