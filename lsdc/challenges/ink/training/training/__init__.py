@@ -1,1 +1,0 @@
-"""Training of networks that find ink in tiles of layers."""
