@@ -34,8 +34,9 @@ from results import record
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.scoring.doubt import doubted_labels
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import GRADES
+from lsdc.jobs.fold import train_fold
 from lsdc.training.process import ignore
 
 Pair = tuple[int, int]

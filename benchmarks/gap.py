@@ -39,8 +39,10 @@ from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
 from lsdc.training.process import ignore
 from tests.challenges.lumbar.crops.cutting import cut_crops
 

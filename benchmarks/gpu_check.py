@@ -45,8 +45,9 @@ from safetensors.torch import load_file
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.training.fold_data import read_folds
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.errors import ChildDiedError
+from lsdc.jobs.fold import train_fold
 from lsdc.run_context import run_context
 from lsdc.store.files import digest_file
 from lsdc.training.events import Event, StepDone

@@ -25,7 +25,8 @@ from paired import compare
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.jobs.fold import train_fold
 from lsdc.training.process import ignore
 
 _TWIN = 10**12  # added to the id of a study that is planted in the training set

@@ -41,7 +41,8 @@ from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.jobs.fold import train_fold
 from lsdc.training.process import ignore
 from tests.challenges.lumbar.crops.cutting import cut_crops
 from tests.dicom_index.indexing import build_index

@@ -6,8 +6,9 @@
 On one phantom of hard geometry (320 px at most), with the competition's frequencies of grades, so
 that few are severe, annotations that scatter by 1.3 mm, and 5 % of the labels off by one grade, in
 training and in the score. Each seed gives other folds, points and initial weights. Every way has
-`--minutes` minutes of one core to train a fold, so that a busy machine changes nothing; two short
-trainings measure what an epoch costs, and a way gets as many epochs as fit.
+`--minutes` minutes of one core to train a fold: first two short trainings of each net measure what
+an epoch costs, one net after the other, on a machine that should be quiet; then a way gets as many
+epochs as fit, and however busy the machine is, the result is the same.
 
     starter     a public starter: whole stacks of slices as channels of one net (`starter.py`)
     annotated   crops around annotated points, and a net for each condition, a third of the time
@@ -22,11 +23,11 @@ the points (`points_seconds` of a core a seed) comes in addition, for all but `s
 else was adapted to the phantom. But the settings of the demo are made for it, so compare `joint`
 and `set` with `demo` with care. `--starter-rate` is the learning rate of the starter.
 
-Figures are out-of-fold scores, averaged over the seeds, the prior's beside them. `_seconds` is the
-training time of a fold on one core with start-up, `_epochs` the mean number of epochs.
-`X_over_Y` is the score of Y minus that of X: above 0, X is better. Its `_low` and `_high` are the
-95 % bounds from a bootstrap by study, with the same studies drawn for both; a difference whose
-bounds include 0 is none. `--full` writes RESULTS.md.
+Figures are out-of-fold scores, averaged over the seeds, the prior's beside them. `_epochs` is the
+mean number of epochs of a way's nets. `X_over_Y` is the score of Y minus that of X: above 0, X is
+better. Its `_low` and `_high` are the 95 % bounds from a bootstrap by study, with the same studies
+drawn for both; a difference whose bounds include 0 is none. In a `--folder` that is kept, a run
+that was stopped goes on where it was. `--full` writes RESULTS.md.
 """
 
 import argparse
@@ -37,12 +38,12 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -61,14 +62,15 @@ from lsdc.challenges.lumbar.crops.marks import find_marks
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.scoring.prior import out_of_fold_prior
-from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
+from lsdc.store.files import write_atomic
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import ignore
 from tests.challenges.lumbar.crops.cutting import cut_crops
-
-Found = TypeVar("Found")
 
 SIZE, SCATTER_MM, WRONG = 320, 1.3, 0.05
 DEMO = EXPERIMENTS.load("demo")
@@ -83,6 +85,8 @@ SMALL = (
     "training.accumulate=1",
     "training.ema_decay=0.9",
 )
+ROUNDS, TRIED = 2, 2  # of the trainings that measure an epoch, and epochs in each
+CUTTING = Lock()
 SET = ("winners-canal", "winners-foraminal", "winners-subarticular")
 COMPARED = (
     *(("annotated", "starter"), ("demo", "starter"), ("joint", "starter"), ("set", "starter")),
@@ -103,12 +107,16 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Way:
-    """What a way predicts out of fold, and its mean cost a fold."""
+class Net:
+    """One of the nets of a way, which share its time evenly."""
 
-    predictions: pl.DataFrame
-    seconds: float
-    epochs: float
+    name: str
+    experiment: Experiment | None = None  # None for the starter
+    points: str = "predicted"
+
+    def epochs(self, work: Work, nets: int, costs: Mapping[str, float]) -> int:
+        """Return how many epochs fit into its share of the time."""
+        return max(1, int(work.seconds / nets / costs[self.name]))
 
 
 def main() -> None:
@@ -143,7 +151,7 @@ def main() -> None:
             Work(folder / f"seed-{seed}", phantom, seed, options.minutes * 60, options.starter_rate)
             for seed in options.seeds
         ]
-        figures = measure(works, CoordinatesConfig(min_steps=options.min_steps))
+        figures = measure(works, CoordinatesConfig(min_steps=options.min_steps), folder)
     if options.full:
         record("Peers", "python benchmarks/peers.py --full", figures)
     if options.json:
@@ -153,21 +161,25 @@ def main() -> None:
         print(f"{name:28s} {value:.4f}")
 
 
-def measure(works: Sequence[Work], config: CoordinatesConfig) -> dict[str, float]:
+def measure(works: Sequence[Work], config: CoordinatesConfig, kept: Path) -> dict[str, float]:
     """Return scores and costs, averaged over the seeds, and the differences with their bounds."""
     found: dict[str, list[float]] = {}
     differences: dict[tuple[str, str], list[np.ndarray]] = {pair: [] for pair in COMPARED}
+    ways = list_ways()
     for work in works:
-        ways, points = train_in_all_ways(work, config)
+        found.setdefault("points_seconds", []).append(_find_points(work, config))
+        costs = _costs_of_epochs(work, ways, kept / "costs.json")
         labels = pl.read_parquet(work.folder / "labels.parquet")
         prior = out_of_fold_prior(labels, pl.read_parquet(work.folder / "folds.parquet"))
-        filled = {name: fill_with_prior(way.predictions, prior) for name, way in ways.items()}
         found.setdefault("prior", []).append(compare(labels, prior, prior).first)
-        found.setdefault("points_seconds", []).append(points)
-        for name, way in ways.items():
+        filled = {}
+        for name, nets in ways.items():
+            epochs = [net.epochs(work, len(nets), costs) for net in nets]
+            rows = pl.concat([_trained(work, *each) for each in zip(nets, epochs, strict=True)])
+            filled[name] = fill_with_prior(rows, prior)
             found.setdefault(name, []).append(compare(labels, filled[name], prior).first)
-            found.setdefault(f"{name}_seconds", []).append(way.seconds)
-            found.setdefault(f"{name}_epochs", []).append(way.epochs)
+            found.setdefault(f"{name}_epochs", []).append(float(np.mean(epochs)))
+            print(f"seed {work.seed}, {name}: {found[name][-1]:.4f}", file=sys.stderr)
         for (new, old), before in differences.items():
             pair = compare(labels, filled[old], filled[new])
             before.append(np.append(pair.differences, pair.first - pair.second))
@@ -180,28 +192,61 @@ def measure(works: Sequence[Work], config: CoordinatesConfig) -> dict[str, float
     return figures
 
 
-def train_in_all_ways(work: Work, config: CoordinatesConfig) -> tuple[dict[str, Way], float]:
-    """Return what each way predicts, and the seconds of a core that the points took."""
-    work.folder.mkdir(parents=True, exist_ok=True)
-    _, points = _timed(lambda: walk(work.phantom, work.folder, {}, config, seed=work.seed))
-    _disturb(work.folder / "labels.parquet", work.seed)
+def list_ways() -> dict[str, list[Net]]:
+    """Return the nets of each way."""
     demos = [
         EXPERIMENTS.load("demo", [f"labels.conditions=[{', '.join(map(repr, each))}]"])
         for each in _pooled_conditions()
     ]
-    recipes: dict[str, Callable[[], Way]] = {
-        "starter": lambda: _starter(work),
-        "annotated": lambda: _trained(work, demos, "annotated"),
-        "demo": lambda: _trained(work, [DEMO]),
-        "joint": lambda: _trained(work, [EXPERIMENTS.load("winners-joint", SMALL)]),
-        "set": lambda: _trained(work, [EXPERIMENTS.load(name, SMALL) for name in SET]),
+    return {
+        "starter": [Net("starter")],
+        "annotated": [
+            Net(f"demo-annotated-{number}", each, "annotated") for number, each in enumerate(demos)
+        ],
+        "demo": [Net("demo", DEMO)],
+        "joint": [Net("winners-joint", EXPERIMENTS.load("winners-joint", SMALL))],
+        "set": [Net(name, EXPERIMENTS.load(name, SMALL)) for name in SET],
     }
-    ways = {}
-    for name, recipe in recipes.items():
-        ways[name] = way = recipe()
-        cost = f"{way.epochs:.0f} epochs, {way.seconds:.0f} s of a core a fold"
-        print(f"seed {work.seed}, {name}: {cost}", file=sys.stderr)
-    return ways, points
+
+
+def _find_points(work: Work, config: CoordinatesConfig) -> float:
+    """Index the phantom, find the points and disturb the labels; return the seconds of a core."""
+    done = work.folder / "points.json"
+    if not done.exists():
+        shutil.rmtree(work.folder, ignore_errors=True)
+        work.folder.mkdir(parents=True)
+        seconds = _timed(lambda: walk(work.phantom, work.folder, {}, config, seed=work.seed))
+        _disturb(work.folder / "labels.parquet", work.seed)
+        write_stacks(
+            pl.read_parquet(work.folder / "index" / "instances.parquet"),
+            work.folder / "stacks",
+            SIZE,
+        )
+        done.write_text(json.dumps(seconds))
+    return float(json.loads(done.read_text()))
+
+
+def _costs_of_epochs(
+    work: Work, ways: Mapping[str, Sequence[Net]], kept: Path
+) -> Mapping[str, float]:
+    """Return the seconds of a core for an epoch of each net: the least of ROUNDS, in turn."""
+    if not kept.exists():
+        costs: dict[str, float] = {}
+        every = [net for nets in ways.values() for net in nets]
+        for net in every:  # or the first training would cut the crops
+            _cut(work, net, net.points)
+            _cut(work, net, "predicted")
+        for _ in range(ROUNDS):
+            for net in every:
+                with tempfile.TemporaryDirectory() as tried:
+                    few, more = (
+                        _timed(partial(_train, work, net, 0, epochs, Path(tried)))
+                        for epochs in (1, 1 + TRIED)
+                    )
+                costs[net.name] = min(costs.get(net.name, np.inf), max(more - few, 1e-3) / TRIED)
+        kept.write_text(json.dumps(costs))
+        print(f"seconds of a core an epoch: {costs}", file=sys.stderr)
+    return dict(json.loads(kept.read_text()))
 
 
 def _disturb(file: Path, seed: int) -> None:
@@ -222,86 +267,67 @@ def _pooled_conditions() -> list[list[str]]:
     return list(by_kind.values())
 
 
-def _starter(work: Work) -> Way:
-    stacks = work.folder / "stacks"
-    write_stacks(pl.read_parquet(work.folder / "index" / "instances.parquet"), stacks, SIZE)
+def _trained(work: Work, net: Net, epochs: int) -> pl.DataFrame:
+    """Return the out-of-fold predictions of a net, on points that were found."""
+    done = work.folder / f"{net.name}-{epochs}.parquet"
+    if not done.exists():
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            folds = pool.map(
+                lambda fold: _train(work, net, fold, epochs, work.folder), range(FOLDS)
+            )
+            rows = pl.concat([each.select("row_id", *PROBABILITIES) for each in folds])
+        with write_atomic(done) as temporary:
+            rows.write_parquet(temporary)
+    return pl.read_parquet(done)
+
+
+def _train(work: Work, net: Net, fold: int, epochs: int, folder: Path) -> pl.DataFrame:
+    """Train a fold of a net in a child process; return its predictions of the fold."""
+    out = folder / f"{net.name}-fold-{fold}-{epochs}"
+    if net.experiment is None:
+        return _train_starter(work, fold, epochs)
+    crops = _cut(work, net, net.points)
+    _train_fold(work, net.experiment, crops, out, fold, epochs)
+    if net.points == "predicted":
+        return pl.read_parquet(out / "oof.parquet")
+    return _predict(work, net.experiment, _cut(work, net, "predicted"), fold, out)
+
+
+def _train_starter(work: Work, fold: int, epochs: int) -> pl.DataFrame:
     job = Starter(
-        stacks=stacks,
+        stacks=work.folder / "stacks",
         tables=work.folder,
-        fold=0,
+        fold=fold,
         backbone=DEMO.model.backbone,
-        epochs=1,
+        epochs=epochs,
         learning_rate=work.starter_rate,
         batch_size=8,
         seed=work.seed,
     )
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-        costs = [
-            pool.submit(train_and_predict, replace(job, epochs=epochs)).result()[1]
-            for epochs in (1, 2)
-        ]
-        epochs = _fitting(work.seconds, *costs)
-        jobs = [replace(job, fold=fold, epochs=epochs) for fold in range(FOLDS)]
-        done = list(pool.map(train_and_predict, jobs))
-    seconds = float(np.mean([seconds for _, seconds in done]))
-    return Way(pl.concat([found for found, _ in done]), seconds, epochs)
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(train_and_predict, job).result()
 
 
-def _trained(work: Work, experiments: Sequence[Experiment], points: str = "predicted") -> Way:
-    """Train each experiment with an equal share of the time; predict on out-of-fold points."""
-    share = work.seconds / len(experiments)
-    ways = [
-        _trained_one(work, experiment, points, f"{experiment.name}-{points}-{number}", share)
-        for number, experiment in enumerate(experiments)
-    ]
-    return Way(
-        pl.concat([way.predictions for way in ways]),
-        sum(way.seconds for way in ways),
-        float(np.mean([way.epochs for way in ways])),
-    )
-
-
-def _trained_one(work: Work, experiment: Experiment, points: str, name: str, seconds: float) -> Way:
-    crops = _cut(work, experiment, points, f"crops-{name}")
-
-    def train(fold: int, epochs: int, folder: Path = work.folder) -> Path:
-        out = folder / f"{name}-fold-{fold}-{epochs}"
-        return _train(work, experiment, crops, out, fold, epochs)
-
-    with (
-        tempfile.TemporaryDirectory() as tried
-    ):  # or one that is trained already would cost nothing
-        short = [_timed(partial(train, 0, few, Path(tried)))[1] for few in (1, 2)]
-    epochs = _fitting(seconds, *short)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        models, spent = _timed(lambda: list(pool.map(partial(train, epochs=epochs), range(FOLDS))))
-    if points == "predicted":
-        found = [pl.read_parquet(model / "oof.parquet") for model in models]
-    else:
-        seen = _cut(work, experiment, "predicted", f"crops-{name}-seen")
-        found = [_predict(work, experiment, seen, *each) for each in enumerate(models)]
-    rows = pl.concat([each.select("row_id", *PROBABILITIES) for each in found])
-    return Way(rows, spent / FOLDS, epochs)
-
-
-def _fitting(seconds: float, one: float, two: float) -> int:
-    """Return how many epochs fit, of what trainings of one and of two epochs took."""
-    return max(1, int(seconds / max(two - one, 1e-3)))
-
-
-def _timed(work: Callable[[], Found]) -> tuple[Found, float]:
-    """Return what the work returns, and the seconds of cores of its child processes."""
+def _timed(work: Callable[[], object]) -> float:
+    """Return the seconds of cores of the child processes of some work."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = work()
+    work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _cut(work: Work, experiment: Experiment, points: str, name: str) -> Path:
-    """Cut the crops of all studies, and mark their annotated slices."""
-    out, own = work.folder / name, work.folder / points
-    choice, config = experiment.slices, experiment.crops
+def _cut(work: Work, net: Net, points: str) -> Path:
+    """Cut the crops of all studies once, and mark their annotated slices."""
+    with CUTTING:
+        out = work.folder / f"crops-{net.name}-{points}"
+        if net.experiment is not None and not (out / "marks.parquet").exists():
+            _cut_into(out, work, net.experiment, points)
+        return out
+
+
+def _cut_into(out: Path, work: Work, experiment: Experiment, points: str) -> None:
+    own, choice, config = work.folder / points, experiment.slices, experiment.crops
     instances = pl.read_parquet(work.folder / "index" / "instances.parquet")
     slices = pl.read_parquet(own / "slices.parquet")
     landmarks = pl.read_parquet(own / "landmarks.parquet")
@@ -317,12 +343,11 @@ def _cut(work: Work, experiment: Experiment, points: str, name: str) -> Path:
         config,
     )
     marks.write_parquet(out / "marks.parquet")
-    return out
 
 
-def _train(
+def _train_fold(
     work: Work, experiment: Experiment, crops: Path, out: Path, fold: int, epochs: int
-) -> Path:
+) -> None:
     training = experiment.training.model_copy(update={"epochs": epochs})
     trained = experiment.model_copy(update={"training": training})
     train_fold(
@@ -343,7 +368,6 @@ def _train(
         log=work.folder / "children.log",
         on_event=ignore,
     )
-    return out
 
 
 def _predict(

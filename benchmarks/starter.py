@@ -6,7 +6,6 @@ grades for each of five conditions and five levels. It is trained by cross-entro
 1, 2 and 4. `peers.py` compares it.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +83,8 @@ def _read(images: pl.DataFrame, size_px: int, *, axial: bool) -> NDArray[np.uint
     return stack
 
 
-def train_and_predict(job: Starter) -> tuple[pl.DataFrame, float]:
-    """Return the predictions of the fold's studies, and the CPU seconds of training."""
+def train_and_predict(job: Starter) -> pl.DataFrame:
+    """Return the predictions of the fold's studies."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     torch.manual_seed(job.seed)
@@ -101,11 +100,9 @@ def train_and_predict(job: Starter) -> tuple[pl.DataFrame, float]:
         in_chans=stacks.shape[1],
         num_classes=len(_QUESTIONS) * len(GRADES),
     )
-    begun = time.process_time()
     _train(model, stacks, grades, trained, job, random)
-    seconds = time.process_time() - begun
     own = np.flatnonzero(held_out)
-    return _predict(model.eval(), stacks[own], studies[own]), seconds
+    return _predict(model.eval(), stacks[own], studies[own])
 
 
 def _train(

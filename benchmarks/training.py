@@ -47,8 +47,9 @@ from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.scoring.metric import score
 from lsdc.challenges.lumbar.training.augment import PatientAugment
-from lsdc.challenges.lumbar.training.train_fold import FoldJob, train_fold
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADE_WEIGHTS, GRADES, LEVELS
+from lsdc.jobs.fold import train_fold
 from lsdc.training.process import KEEP_MEMORY, ignore
 from lsdc.training.samples import Augment, Samples, TrainingSteps
 

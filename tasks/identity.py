@@ -24,7 +24,7 @@ R = TypeVar("R", bound=Run)
 
 log = logging.getLogger("lsdc.run")
 
-_SPLIT = ("folds", "seed", "holdout", "limit", "annotations")
+_SPLIT = ("folds", "seed", "holdout", "limit")
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def record_of(run: Run) -> RunRecord:
         "seed": run.seed,
         "holdout": run.holdout,
         "limit": run.limit,
-        "annotations": run.annotations,
+        **{name: getattr(run, name) for name in run.own_parameters},
         "weights": pretrained_digests(run),
     }
     return RunRecord(
@@ -121,7 +121,7 @@ def _require_same_split(run: Run, name: str, needed: str, setting: str, hint: st
     if not found.is_on_same_data(mine):
         other = f"data {found.data}"
     else:
-        split = (key for key in _SPLIT if found.settings.get(key) != mine.settings[key])
+        split = (key for key in _split(run) if found.settings.get(key) != mine.settings[key])
         other = ", ".join(f"{key} {found.settings.get(key)}" for key in split)
     if other:
         raise StageError(
@@ -134,11 +134,16 @@ def training_command(run: Run, experiment: str) -> str:
     """Return the command that trains another experiment on the data and the split of a run."""
     words = ["lsdc", "run-local", "--experiment", experiment, "--data", run.data_word]
     words += ["--home", str(run.root)]
-    for name in _SPLIT:
+    for name in _split(run):
         value = getattr(run, name)
         if value != type(run).model_fields[name].default:
             words += [f"--{name}", str(value)]
     return shlex.join(words)
+
+
+def _split(run: Run) -> tuple[str, ...]:
+    """Return the parameters that decide which labels each fold's model learns."""
+    return (*_SPLIT, *run.own_parameters)
 
 
 def needed_run(run: Run, experiment: str) -> str:
@@ -154,7 +159,7 @@ def needed_run(run: Run, experiment: str) -> str:
         if record is not None
         and record.experiment == experiment
         and record.is_on_same_data(mine)
-        and all(record.settings.get(key) == mine.settings[key] for key in _SPLIT)
+        and all(record.settings.get(key) == mine.settings[key] for key in _split(run))
     }
     if not found:
         return experiment

@@ -27,22 +27,25 @@ Annotations = Literal["raw", "clean"]
 Result = TypeVar("Result")
 
 
-def _field(default: Any, description: str, *, unset: str = "", **bounds: Any) -> Any:
+def _field(
+    default: Any, description: str, *, unset: str = "", own: bool = False, **bounds: Any
+) -> Any:
     """Declare a parameter.
 
     Args:
         default: the value if none is given.
         description: the description, a sentence.
         unset: what happens without a value, if the default does not show it.
+        own: whether it means something only to challenges whose runs name it (see `Run`).
         bounds: bounds for pydantic's field.
     """
-    extra: dict[str, JsonValue] = {"unset": unset, "sent": False}
+    extra: dict[str, JsonValue] = {"unset": unset, "sent": False, "own": own}
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
 def sent_field(default: Any, description: str, *, unset: str = "") -> Any:
     """Declare a parameter that lsdc sets when one run starts another; users do not set it."""
-    extra: dict[str, JsonValue] = {"unset": unset, "sent": True}
+    extra: dict[str, JsonValue] = {"unset": unset, "sent": True, "own": False}
     return Field(default, description=description, json_schema_extra=extra)
 
 
@@ -90,8 +93,9 @@ class RunOptions(BaseModel):
         "clean",
         (
             "raw: use the annotated points without changes; clean: fix or drop points that are "
-            "provably wrong."
+            "provably wrong. A challenge without annotated points refuses raw."
         ),
+        own=True,
     )
     max_bad: float = _field(
         0.01,
@@ -240,6 +244,26 @@ def parameters_of(model: type[RunRequest], without: Collection[str] = ()) -> dic
 def sent_names(model: type[RunRequest]) -> list[str]:
     """Return the names of the parameters that lsdc sets when one run starts another."""
     return [name for name, field in model.model_fields.items() if _extra(field)["sent"]]
+
+
+def require_own(given: Mapping[str, Any], own: Collection[str], challenge: str) -> None:
+    """Refuse a parameter of other challenges, unless its value is the default.
+
+    Args:
+        given: the parameters of a run.
+        own: the names of those that only some challenges have, this one among them.
+        challenge: the name of the challenge.
+
+    Raises:
+        SettingsError: another challenge's parameter is given.
+    """
+    for name, field in RunOptions.model_fields.items():
+        value = given.get(name, field.default)
+        if _extra(field)["own"] and name not in own and value != field.default:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} {value}: the challenge {challenge} has no such "
+                f"parameter, expected {field.default}, the default; leave it out"
+            )
 
 
 def unset_means(field: FieldInfo) -> str:

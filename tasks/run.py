@@ -26,7 +26,7 @@ from lsdc.training.models.weights import find_weights
 from lsdc.training.process import unset_thread_binding
 from lsdc.typed_paths import from_root
 from tasks.device import count_gpus, gpu_memory_gb, usable_threads, whole_number_in
-from tasks.request import MOST_IMAGES, Device, RunOptions, RunRequest
+from tasks.request import MOST_IMAGES, Device, RunOptions, RunRequest, require_own
 from tasks.runners import THREADS, find_runner
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class Run(RunOptions, ABC):
 
     Each challenge has a subclass, which names its experiment class, its experiments, the folder of
     its phantom in the home, and its training tables: a pattern of their file names. Runs whose
-    training tables have the same content are on the same data, wherever it is.
+    training tables have the same content are on the same data, wherever it is. It also names the
+    parameters of its own, those that other challenges refuse (`own` in `tasks.request`).
 
     `name` is the name of its folder in `runs/`, which `locked_experiment` sets. `resolved` is the
     experiment as resolved when the run was requested, without `--set` overrides; child runs use it.
@@ -84,6 +85,7 @@ class Run(RunOptions, ABC):
     defaults: ClassVar[Defaults]
     phantom: ClassVar[str] = PHANTOM
     training_tables: ClassVar[str] = "train*.csv"
+    own_parameters: ClassVar[tuple[str, ...]] = ()
 
     root: Path
     name: str
@@ -248,11 +250,12 @@ def open_run(kind: type[R], request: RunRequest, host: Host | None = None) -> R:
 
     Raises:
         SettingsError: an unknown experiment or setting, or settings that cannot work together; a
-            store without locks; an unknown task runner.
+            parameter of another challenge; a store without locks; an unknown task runner.
         DataError: the home cannot be used.
         StoreError: the store cannot be used.
     """
     request, named = with_experiment(kind, request), kind.experiments
+    require_own(dict(request), kind.own_parameters, named.challenge)
     tables = request.resolved or named.resolve(request.experiment)
     chosen = named.load(request.experiment, request.settings, resolved=request.resolved)
     threads = request.threads or usable_threads()

@@ -84,7 +84,6 @@ TINY: dict[str, tuple[str, list[str]]] = {
         "--seeds 0 --studies 12 --minutes 0.02 --min-steps 60",
         [
             *("starter", "annotated", "demo", "joint", "set", "prior", "points_seconds"),
-            *(f"{way}_seconds" for way in ("starter", "annotated", "demo", "joint", "set")),
             *(f"{way}_epochs" for way in ("starter", "annotated", "demo", "joint", "set")),
             *(f"{way}_over_starter" for way in ("annotated", "demo", "joint", "set")),
             *("set_over_joint", "set_over_joint_low", "set_over_joint_high"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lsdc.challenges.challenge import Challenge
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.ink.challenge import INK
 from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.errors import DataError, SettingsError
 from lsdc.experiments.base import BaseExperiment
@@ -16,7 +17,7 @@ from tasks.request import RunRequest
 from tasks.run import is_phantom
 
 # The first one is taken where nothing tells the challenge.
-CHALLENGES: tuple[Challenge, ...] = (LUMBAR, HEMORRHAGE)
+CHALLENGES: tuple[Challenge, ...] = (LUMBAR, HEMORRHAGE, INK)
 
 
 def challenge_named(name: str) -> Challenge:
@@ -123,13 +124,24 @@ def challenge_of(request: RunRequest) -> Challenge:
     Raises:
         SettingsError: no such experiment, or data of another challenge.
     """
-    data = request.data
-    found = None if data is None or is_phantom(data) else challenge_in(from_root(data))
+    return find_challenge(request) or CHALLENGES[0]
+
+
+def find_challenge(request: RunRequest) -> Challenge | None:
+    """Return the challenge of a request; None if its data have to tell, and do not on this machine.
+
+    A request without data is of the first challenge, whose phantom it gets.
+
+    Raises:
+        SettingsError: no such experiment, or data of another challenge.
+    """
+    data = None if request.data is None or is_phantom(request.data) else from_root(request.data)
+    found = None if data is None else challenge_in(data)
     if request.resolved is not None:
         named = request.resolved.get("challenge", CHALLENGES[0].name)
         challenge = challenge_named(named)
     elif request.experiment == AUTO:
-        return found or CHALLENGES[0]
+        return CHALLENGES[0] if data is None else found
     else:
         challenge = challenge_of_experiment(request.experiment)
     if found not in (None, challenge):

@@ -4,6 +4,8 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
@@ -13,7 +15,9 @@ ROOM: Colour = (24, 24, 29)  # background of the space for an image
 RULE: Colour = (58, 58, 68)
 DIM: Colour = (140, 140, 152)
 INK: Colour = (228, 228, 232)
+HEAT: Colour = (255, 40, 72)
 LINE = 24  # line height of text
+_MOST_OPAQUE = 0.5  # of a map's tint, so that the image below it stays visible
 _MOST_BYTES = 60_000
 _QUALITIES = (74, 60, 46, 32, 20)
 
@@ -69,6 +73,13 @@ def write(
         stroke_width=2 if halo else 0,
         stroke_fill=(0, 0, 0),
     )
+
+
+def tint(sheet: Image.Image, box: Box, heat: NDArray[np.float64]) -> None:
+    """Tint a box by a map (rows, columns) from 0 to 1, smooth between the middles of its cells."""
+    grey = Image.fromarray(np.clip(heat * 255 * _MOST_OPAQUE, 0, 255).astype(np.uint8))
+    mask = grey.resize((box.width, box.height), Image.Resampling.BICUBIC)
+    sheet.paste(HEAT, (box.left, box.top, box.right, box.bottom), mask)
 
 
 def encode_webp(sheet: Image.Image) -> bytes:

@@ -36,6 +36,12 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pl.DataFr
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
 
 
+def write_parquet(frame: "pl.DataFrame", path: Path) -> None:
+    """Write a Parquet file, which appears only when it is complete."""
+    with write_atomic(path) as temporary:
+        frame.write_parquet(temporary)
+
+
 def scan_parquet(*paths: Path) -> "pl.LazyFrame":
     """Scan Parquet files of one schema lazily, one after the other."""
     import polars as pl

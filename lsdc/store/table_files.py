@@ -6,8 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from lsdc.errors import DataError
-from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
+from lsdc.store.exact_names import read_parquet, write_parquet
 from lsdc.tables import checked_csv
 from lsdc.tables.table import Table
 
@@ -19,8 +18,7 @@ def write_table(table: type[Table], frame: pl.DataFrame, path: Path) -> None:
         StageError: it is not; see `Table.check`.
     """
     table.check(frame)
-    with write_atomic(path) as temporary:
-        frame.write_parquet(temporary)
+    write_parquet(frame, path)
 
 
 def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:

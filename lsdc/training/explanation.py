@@ -50,6 +50,7 @@ def explain(
     batch_size: int,
     device: torch.device,
     places: Sequence[int] | None = None,
+    whole_images: bool = False,
 ) -> Iterator[Explanation]:
     """Yield the explanation of each sample, n = 1, in order; the model is set to evaluation mode.
 
@@ -59,8 +60,8 @@ def explain(
     window of a quarter of the slice's edge is set to the slice's mean grey, at places an eighth of
     an edge apart, and the effect of a place is the total variation distance between the
     probabilities with and without it, half the sum of the absolute differences. A cell of the map
-    has the mean effect of the windows that cover it. One slice is changed at a time. All is
-    computed in float32.
+    has the mean effect of the windows that cover it. One slice is changed at a time, or one image
+    with `whole_images`. All is computed in float32.
 
     With pixels "sample", the scale of a sample's grey values is that of the sample with the same
     window hidden in all slices.
@@ -72,6 +73,8 @@ def explain(
         batch_size: number of samples that fit into memory at once.
         device: the device of the model.
         places: the samples to explain; None for all.
+        whole_images: whether a window is hidden in all slices of an image at once, for channels
+            that show the same place in several ways; each of them has the map of the image.
     """
     model.eval()
     for place in range(len(samples)) if places is None else places:
@@ -82,6 +85,7 @@ def explain(
                 _Study(model, batch, samples.members_of(beside), beside.index(place)),
                 probabilities,
                 batch_size,
+                whole_images=whole_images,
             )
 
 
@@ -143,24 +147,26 @@ class _Study:
         return torch.stack([study, items.repeat(copies)], dim=1)
 
 
-def _explain_one(study: _Study, probabilities: Probabilities, batch_size: int) -> Explanation:
+def _explain_one(
+    study: _Study, probabilities: Probabilities, batch_size: int, *, whole_images: bool
+) -> Explanation:
     """Explain the sample of a study that is changed."""
     model, slices, present = study.model, study.slices, study.present
     features, seen = study.features, study.seen
     whole = probabilities(study.grades(features).double())  # (1, heads, classes)
     # (places, places, s, heads), the effect of the window at each place of each slice.
     effects = torch.zeros(_PLACES**2, slices.shape[1], whole.shape[1], dtype=torch.float64)
-    for images in _hidden_together(model.images, present[0].tolist()):
-        hidden = _hide_windows(slices, [slice_ for _, slice_ in images])
+    for images in _hidden_together(model.images, present[0].tolist(), whole=whole_images):
+        hidden = _hide_windows(slices, [slice_ for _, own in images for slice_ in own])
         parts = [np.s_[start : start + batch_size] for start in range(0, len(hidden), batch_size)]
         masks = present.expand(len(hidden), -1)
         # (places, m, width)
         changed = torch.cat([model.encode(hidden[part], masks[part])[0] for part in parts])
-        for image, slice_ in images:
+        for image, own in images:
             swapped = features.repeat(len(changed), 1, 1)
             swapped[:, image] = changed[:, image]
             moved = (probabilities(study.grades(swapped).double()) - whole).abs().sum(dim=-1) / 2
-            effects[:, slice_] = moved.cpu()
+            effects[:, own] = moved.cpu().unsqueeze(1)
     maps = _maps(as_array(effects))
     attention = model.attention(features, seen)
     if attention is None:
@@ -177,21 +183,17 @@ def _explain_one(study: _Study, probabilities: Probabilities, batch_size: int) -
 
 
 def _hidden_together(
-    images: tuple[tuple[int, ...], ...], present: list[bool]
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield lists of (image, slice) of present slices, with no image twice in a list.
+    images: tuple[tuple[int, ...], ...], present: list[bool], *, whole: bool
+) -> Iterator[list[tuple[int, list[int]]]]:
+    """Yield lists of (image, its hidden slices), of present slices, with no image twice in a list.
 
-    The images are encoded one by one, so that hiding a window in one slice of each image gives the
-    features of every image with only that slice changed.
+    The images are encoded one by one, so that hiding a window in each image gives the features of
+    every image with only that image changed.
     """
-    for channel in range(max(map(len, images))):
-        together = [
-            (number, image[channel])
-            for number, image in enumerate(images)
-            if channel < len(image) and present[image[channel]]
-        ]
-        if together:
-            yield together
+    there = [[slice_ for slice_ in image if present[slice_]] for image in images]
+    parts = [[own] if whole and own else [[slice_] for slice_ in own] for own in there]
+    for number in range(max(map(len, parts))):
+        yield [(image, own[number]) for image, own in enumerate(parts) if number < len(own)]
 
 
 def _hide_windows(slices: Tensor, hidden: list[int]) -> Tensor:

@@ -10,6 +10,7 @@ from lsdc.training.events import Event, Warned
 from lsdc.training.process import OnEvent
 
 FACTS = "fit.json"
+WEIGHTS, STEPS, HISTORY = "model.safetensors", "steps.parquet", "history.parquet"
 
 
 def read_trained(folder: Path, setting: str) -> dict[str, Any]:

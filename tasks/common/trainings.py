@@ -1,10 +1,10 @@
 """Trainings: done in this flow run in parallel, or sent to the workers of the GPU pool."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, ResumeLaterError
 from lsdc.run_context import run_context
@@ -21,6 +21,9 @@ from tasks.results import sync_checkpoints
 from tasks.run import Run
 from tasks.stage import Stage
 from tasks.versions import installed_versions
+
+R = TypeVar("R", bound=Run)
+T = TypeVar("T")
 
 log = logging.getLogger("lsdc.training")
 
@@ -49,6 +52,31 @@ def train_in_parallel(run: Run, jobs: Sequence[TrainingJob]) -> list[Manifest]:
             begun = [job.stage.submit(*job.inputs) for job in group]
             trained += [result_of(each) for each in begun]
     return trained
+
+
+def find_trained(job: TrainingJob) -> Manifest | None:
+    """Return the stored result of a training; None if it has to be done."""
+    return job.stage(*job.inputs) if job.stage.find(*job.inputs) else None
+
+
+def with_earlier_folds(run: R, trained: Iterable[T], find: Callable[[R, int], T | None]) -> list[T]:
+    """Add earlier folds that are still valid, so that a single fold is not scored alone.
+
+    Args:
+        run: the run.
+        trained: what was trained for each of its folds.
+        find: returns the same for another fold of the run of all folds, if it is stored.
+
+    Returns:
+        What was trained for the folds, in their order.
+    """
+    whole = run.model_copy(update={"only_fold": None})
+    found = dict(zip(run.folds_to_train, trained, strict=True))
+    for fold in whole.folds_to_train:
+        if fold not in found and (earlier := find(whole, fold)) is not None:
+            found[fold] = earlier
+            log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
+    return [found[fold] for fold in sorted(found)]
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from lsdc.challenges.hemorrhage.catalog_tables import CATALOG
 from lsdc.challenges.hemorrhage.competition.tables import read_labels
@@ -105,6 +107,25 @@ def test_nothing_is_computed_again(data: Path, home: Path) -> None:
     done = run_local(data, home)
     assert "nothing was computed" in done.out, done.out + done.err
     assert digests(home / "runs/tiny") == before
+
+
+@pytest.mark.slow_runs
+def test_inspect_draws_a_study_with_maps_of_the_models(home: Path, tmp_path: Path) -> None:
+    studies = pl.read_parquet(home / "runs/tiny/oof.parquet")["study_id"]
+    tested = pl.read_parquet(home / "runs/tiny/predictions.parquet")["image_id"]
+    of_test = next(
+        table.filter(pl.col("image_id").is_in(tested.implode()))["study_id"][0]
+        for path in home.glob("**/images.parquet")
+        if len(table := pl.read_parquet(path)) > len(tested)
+    )
+    for study in (studies[0], of_test):
+        done = lsdc(
+            "inspect", study, "--home", home, "--experiment", "tiny", "--out", tmp_path / "a.png"
+        )
+        assert done.code == 0, done.out + done.err
+        with Image.open(tmp_path / "a.png") as picture:
+            drawn = np.asarray(picture.convert("RGB")).astype(int)
+        assert (drawn[-300:, :, 0] - drawn[-300:, :, 1] > 30).any()  # the tint of a map
 
 
 @pytest.mark.slow_runs

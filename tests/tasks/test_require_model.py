@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-import lsdc.challenges.lumbar.stages.training
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.challenges.lumbar.stages.training import require_model
 from lsdc.challenges.lumbar.steps import prepare
 from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
+from tasks.common import models
+from tasks.common.models import require_model
 from tasks.dispatch import TrainingJob
 from tasks.request import RunRequest
 from tasks.run import Run, open_run
@@ -33,28 +33,22 @@ def test_weights_are_checked_where_they_are_used(
     given: bool, here: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[TrialJob] = []
-    monkeypatch.setattr(
-        lsdc.challenges.lumbar.stages.training, "try_model", lambda job, **_: tried.append(job)
-    )
+    monkeypatch.setattr(models, "try_model", lambda job, **_: tried.append(job))
     (tmp_path / "weights.pth").touch()
     weights = tmp_path / "weights.pth" if given else None
-    require_model(run_of(tmp_path / "home", weights=weights), trained_here=here)
+    require_model(run_of(tmp_path / "home", weights=weights), TrialJob, trained_here=here)
     assert [(job.pretrained, job.weights) for job in tried] == [(asked, weights)]
 
 
 def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[bool] = []
-    monkeypatch.setattr(
-        lsdc.challenges.lumbar.stages.training,
-        "try_model",
-        lambda job, **_: tried.append(job.pretrained),
-    )
+    monkeypatch.setattr(models, "try_model", lambda job, **_: tried.append(job.pretrained))
     run = run_of(tmp_path / "home")
     for fold in range(2):
-        require_model(run, trained_here=True)
+        require_model(run, TrialJob, trained_here=True)
         run.fold(fold).mkdir(parents=True)
         (run.fold(fold) / "fit.json").touch()
-    require_model(run, trained_here=True)
+    require_model(run, TrialJob, trained_here=True)
     assert tried == [True, True, False]
 
 

@@ -72,13 +72,14 @@ def first(samples: Samples, count: int) -> Samples:
     )
 
 
-def explained(model: SliceModel, samples: Samples) -> Explanation:
+def explained(model: SliceModel, samples: Samples, *, whole_images: bool = False) -> Explanation:
     parts = explain(
         model,
         samples,
         probabilities=lambda logits: logits.softmax(dim=-1),
         batch_size=16,
         device=torch.device("cpu"),
+        whole_images=whole_images,
     )
     return join_explanations(list(parts))
 
@@ -132,6 +133,28 @@ def test_map_has_the_effect_of_hiding_a_window(scattered: tuple[Samples, Places]
     np.testing.assert_allclose(found.maps[0, :, 2, 0, -1], expected, rtol=1e-3)
     assert (found.maps >= 0).all()
     assert (found.maps <= 1).all()
+
+
+def test_map_of_a_whole_image_has_the_effect_of_hiding_a_window_in_all_its_slices(
+    scattered: tuple[Samples, Places],
+) -> None:
+    model, samples = build(slices_as="threes", slices=4, second="test_resnet"), scattered[0]
+    samples = replace(samples, present=np.array([[True, False, True, True]] * SAMPLES))
+    samples = first(samples, 1)
+    found = explained(model, samples, whole_images=True)
+    batch = batch_of(samples, [0])
+    before = model(batch.slices, batch.present).grades.double().softmax(dim=-1)
+    hidden = batch.slices.clone()
+    for slice_ in (0, 2):
+        hidden[0, slice_, :8, -8:] = int(hidden[0, slice_].double().mean().round())
+    after = model(hidden, batch.present).grades.double().softmax(dim=-1)
+    expected = ((after - before).abs().sum(dim=-1) / 2)[0].tolist()
+    assert model.images == ((0, 1, 2), (3,))
+    for slice_ in (0, 2):
+        np.testing.assert_allclose(found.maps[0, :, slice_, 0, -1], expected, rtol=1e-3)
+    assert not found.maps[0, :, 1].any()
+    alone = explained(model, samples).maps[0, :, 3]  # of an image with one slice
+    np.testing.assert_allclose(found.maps[0, :, 3], alone, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class LumbarRun(Run):
 
     experiments: ClassVar[Experiments[Any]] = EXPERIMENTS
     defaults: ClassVar[Defaults] = DEFAULTS
+    own_parameters: ClassVar[tuple[str, ...]] = ("annotations",)
 
     experiment: Experiment
     only_judge: Pair | None = Field(default=None, exclude=True)

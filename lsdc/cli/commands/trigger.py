@@ -1,13 +1,14 @@
 """`lsdc trigger`: start a run of a deployment on the available workers."""
 
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from lsdc.challenges.registry import challenge_of
+from lsdc.challenges.registry import CHALLENGES, find_challenge
 from lsdc.cli.completion import complete_deployments
 from lsdc.cli.options import NoPretrained, home_option, run_options
 from lsdc.cli.server.connection import require_server
@@ -20,7 +21,7 @@ from lsdc.experiments.presets import AUTO
 from lsdc.experiments.settings import parse_settings
 from lsdc.store.home import Home, resolve_home
 from lsdc.typed_paths import from_root
-from tasks.request import FoldRequest, RunRequest, sent_names
+from tasks.request import FoldRequest, RunRequest, require_own, sent_names
 from tasks.run import PHANTOM, choose_data, is_phantom
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def trigger(
     from prefect.client.orchestration import get_client
 
     with own_settings(own_environment(None, api)), get_client(sync_client=True) as client:
-        run = _create(client, deployment, given, Home(resolve_home(home)))
+        run = _create(client, deployment, given, Home(resolve_home(home)), _say)
         page = f"{hide_password(api.url.removesuffix('/api'))}/runs/flow-run/{run.id}"
         if not as_json or watch:
             console.print(page, highlight=False, soft_wrap=True)
@@ -96,29 +97,80 @@ def trigger(
 
 
 def _create(
-    client: "SyncPrefectClient", deployment: str, given: dict[str, Any], home: Home
+    client: "SyncPrefectClient",
+    deployment: str,
+    given: dict[str, Any],
+    home: Home,
+    say: Callable[[str], None],
 ) -> "FlowRun":
     """Create a run of a deployment with the given parameters, once they are checked."""
     found = _find(client, deployment)
     _check(found, deployment, given)
-    parameters = found.parameters | given
+    meant = find_meaning(found.parameters | given, _known(found), home, say)
+    # Its final name, so that it can be found while it waits for a worker.
+    words = [deployment.partition("/")[0], given.get("fold"), meant.get("experiment", AUTO)]
+    called = "-".join(str(word) for word in words if word is not None)
+    return client.create_flow_run_from_deployment(found.id, parameters=given | meant, name=called)
+
+
+def find_meaning(
+    parameters: Mapping[str, Any], known: Collection[str], home: Home, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Check the parameters of a run, and return the experiment that they mean with its settings.
+
+    Where they name no experiment, the worker chooses it, as it knows the device. If the data are
+    not on this machine either, only the worker knows the challenge, and the run checks its
+    settings itself; `say` gets a line that tells so.
+
+    Args:
+        parameters: the parameters, those saved with the deployment included.
+        known: the names of the parameters that the deployment has.
+        home: the home whose server is used.
+        say: what prints a line.
+
+    Raises:
+        SettingsError: an unknown experiment or setting, or settings that cannot work together.
+    """
     data, settings = parameters.get("data"), parameters.get("settings") or ()
     name = parameters.get("experiment") or AUTO
-    kind = challenge_of(RunRequest.of(experiment=name, data=data)).run
-    if data is None and "data" in _known(found):
+    challenge = find_challenge(RunRequest.of(experiment=name, data=data))
+    if challenge is None:
+        if settings:
+            _require_in_some_challenge(settings)
+            say(
+                f"{data}: no competition's tables on this machine, so the run itself checks the "
+                "settings; name an experiment (--experiment) to have them checked now"
+            )
+        return {}
+    kind = challenge.run
+    require_own(parameters, kind.own_parameters, challenge.name)
+    if data is None and "data" in known:
         choose_data(kind, home, None)
     if name == AUTO and (data is None or is_phantom(Path(data)) or kind.is_synthetic(Path(data))):
-        name = given["experiment"] = kind.defaults.synthetic
-    if name == AUTO:  # the worker chooses, as it knows the device
+        name = kind.defaults.synthetic
+    if name == AUTO:
         parse_settings(settings, kind.experiments.config)
-    else:
-        kind.experiments.load(name, settings)
-        if "resolved" in _known(found):
-            given["resolved"] = kind.experiments.resolve(name)
-    # Its final name, so that it can be found while it waits for a worker.
-    words = [deployment.partition("/")[0], given.get("fold"), name]
-    called = "-".join(str(word) for word in words if word is not None)
-    return client.create_flow_run_from_deployment(found.id, parameters=given, name=called)
+        return {}
+    kind.experiments.load(name, settings)
+    resolved = {"resolved": kind.experiments.resolve(name)} if "resolved" in known else {}
+    return {"experiment": name, **resolved}
+
+
+def _require_in_some_challenge(settings: Sequence[str]) -> None:
+    """Refuse settings that no challenge has all of."""
+    refused = []
+    for challenge in CHALLENGES:
+        try:
+            parse_settings(settings, challenge.experiments.config)
+        except SettingsError as error:
+            refused.append(f"{challenge.title}: {error}")
+        else:
+            return
+    raise SettingsError("; ".join(refused))
+
+
+def _say(text: str) -> None:
+    open_console(stderr=True).print(text, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _watch(

@@ -31,6 +31,7 @@ from lsdc.challenges.hemorrhage.phantom.storage import (
 from lsdc.challenges.hemorrhage.phantom.tissues import AIR
 from lsdc.challenges.hemorrhage.phantom.visibility import Finding, find
 from lsdc.challenges.hemorrhage.vocabulary import Label
+from lsdc.phantom import Pieces
 
 MASKS, FINDINGS = "answers/masks", "findings"
 _PURPOSES = ("plan", "images", "patient", "deal", "ids")
@@ -104,6 +105,9 @@ def write_study(root: Path, order: Order, number: int, record: StudyRecord) -> N
         path = root / MASKS / f"{record.study_id}.npz"
         np.savez_compressed(path, allow_pickle=False, **masks)
     np.save(root / FINDINGS / f"{number}.npy", np.array(measures))
+
+
+STUDIES = Pieces(Order, plan_studies, write_study, "lsdc.challenges.hemorrhage.phantom.worker")
 
 
 def planned_hu(order: Order, number: int) -> Iterator[tuple[str, HounsfieldImage]]:

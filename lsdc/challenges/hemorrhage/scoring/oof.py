@@ -3,7 +3,6 @@
 Held-out patients, who are in no fold, are scored separately, by the mean of the folds' models.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,17 @@ from lsdc.challenges.hemorrhage.scoring.complete import Filled, complete, warn_o
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS, score_arrays
 from lsdc.challenges.hemorrhage.scoring.prior import SMOOTHING, label_shares, predict_prior
 from lsdc.challenges.hemorrhage.vocabulary import Label
-from lsdc.errors import StageError
-from lsdc.messages import counted, first_few
-from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_text
+from lsdc.scoring.oof import (
+    join_folds,
+    mean_of_models,
+    read_predictions,
+    require_apart,
+    require_own_fold,
+    scores_of_folds,
+    scores_of_holdout,
+    were_selected,
+    write_scores,
+)
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
@@ -96,11 +102,9 @@ def assemble_oof(
         StageError: there are no folds, or an image is predicted by a fold that it is not in.
         DataError: an image occurs twice or has invalid probabilities.
     """
-    if not fold_tables:
-        raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
-    given = pl.concat([table.select(_GIVEN) for table in fold_tables], how="vertical_relaxed")
+    given = join_folds(fold_tables, _GIVEN)
     predicted = check_predictions(given, "oof").with_columns(by=given["fold"].cast(pl.Int32))
-    _check_fold_membership(predicted, folds)
+    require_own_fold(predicted, folds, "image_id", of="image", held_out="image")
     trained = sorted({fold for table in fold_tables for fold in table["fold"].unique()})
     dealt = labels.join(folds, on="image_id", maintain_order="left")
     parts = [
@@ -130,14 +134,7 @@ def scores_table(oof: pl.DataFrame, folds: pl.DataFrame, *, selected: bool) -> d
         images; `partial`, whether folds are missing; `selected`; `leaky`, whether a patient is in
         several folds.
     """
-    trained = oof["fold"].unique().sort().to_list()
-    return {
-        **_scores(oof),
-        "folds": {str(fold): _scores(oof.filter(fold=fold)) for fold in trained},
-        "partial": trained != folds["fold"].unique().sort().to_list(),
-        "selected": selected,
-        "leaky": are_leaky(folds),
-    }
+    return scores_of_folds(oof, folds, _scores, selected=selected) | {"leaky": are_leaky(folds)}
 
 
 def assemble_holdout(
@@ -163,23 +160,8 @@ def assemble_holdout(
     Raises:
         StageError: a held-out image is in a fold, or not all folds predicted an image.
     """
-    leaked = held_out.join(labels, on="image_id", how="semi", maintain_order="left")["image_id"]
-    if len(leaked):
-        raise StageError(
-            f"holdout: {first_few(leaked, 'held-out image')} also in folds, expected none; assign "
-            "the folds again"
-        )
-    tables = [table.select("image_id", *PROBABILITIES) for table in fold_tables]
-    given = pl.concat(tables, how="vertical_relaxed")
-    means = given.group_by("image_id", maintain_order=True).agg(
-        pl.col(PROBABILITIES).mean(), pl.len()
-    )
-    torn = means.filter(pl.col("len") != len(fold_tables))["image_id"]
-    if len(torn):
-        raise StageError(
-            f"holdout: {first_few(torn, 'image')} not predicted by all of "
-            f"{counted(len(fold_tables), 'fold')}; train the folds again"
-        )
+    require_apart(held_out, labels, "image_id", of="image")
+    means = mean_of_models(fold_tables, "image_id", PROBABILITIES, of="image")
     checked = check_predictions(means, "holdout")
     shares = label_shares(labels, SMOOTHING)
     completed, filled = complete(held_out["image_id"], checked, images, shares)
@@ -193,24 +175,7 @@ def holdout_scores(predicted: pl.DataFrame, *, models: int) -> dict[str, Any] | 
         predicted: `HeldOut`.
         models: number of folds' models that the predictions are the mean of.
     """
-    if predicted.is_empty():
-        return None
-    studies = predicted["study_id"].n_unique()
-    return {**_scores(predicted), "studies": studies, "models": models}
-
-
-def _check_fold_membership(predicted: pl.DataFrame, folds: pl.DataFrame) -> None:
-    dealt = folds.select("image_id", "fold")
-    beside = predicted.join(dealt, on="image_id", how="left", maintain_order="left")
-    strangers = beside.filter(pl.col("by").ne_missing(pl.col("fold")))
-    if strangers.height:
-        row = strangers.row(0, named=True)
-        member = "in none of the given folds" if row["fold"] is None else f"in fold {row['fold']}"
-        raise StageError(
-            f"oof: {first_few(strangers['image_id'], 'image')} predicted by a fold that does not "
-            f"hold it out (the first by fold {row['by']}, the image is {member}); train these "
-            "folds again with the current split"
-        )
+    return scores_of_holdout(predicted, _scores, models=models)
 
 
 def _join_labels(labelled: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
@@ -257,34 +222,16 @@ def write_oof(
             and `assemble_holdout`.
     """
     training = images.filter(pl.col("split") == "train")
-    facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
-    tables = [_read_predictions(folder / "oof.parquet", OutOfFold) for folder in trained]
+    tables = read_predictions(trained, "oof.parquet", OutOfFold)
     oof, filled = assemble_oof(tables, labels, folds, training)
-    scores = scores_table(oof, folds, selected=any(fact["selected"] for fact in facts))
-    apart, filled_apart = assemble_holdout(
-        [_read_predictions(folder / "holdout.parquet", HeldOut) for folder in trained],
-        held_out,
-        labels,
-        training,
-    )
+    scores = scores_table(oof, folds, selected=were_selected(trained))
+    beside = read_predictions(trained, "holdout.parquet", HeldOut)
+    apart, filled_apart = assemble_holdout(beside, held_out, labels, training)
     scores["holdout"] = holdout_scores(apart, models=len(trained))
     warn_of_filled("oof", filled)
     warn_of_filled("holdout", filled_apart)
     write_table(OutOfFold, oof, out / "oof.parquet")
     write_table(HeldOut, apart, out / "holdout.parquet")
     write_table(Filled, pl.concat([filled, filled_apart]), out / FILLED)
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_scores(scores, out)
     return len(oof)
-
-
-def _read_predictions(path: Path, joined: type[Table]) -> pl.DataFrame:
-    """Read a fold's predictions; refuse columns that would be lost when the folds are joined."""
-    table = read_parquet(path)
-    lost = [name for name in table.columns if name not in joined.column_names()]
-    if lost:
-        raise StageError(
-            f"{path}: found column {', '.join(lost)}, expected only those of the table "
-            f"{joined.__name__}, {', '.join(joined.column_names())}; declare it there, or do not "
-            "write it"
-        )
-    return table

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from lsdc.challenges.hemorrhage.competition.tables import sample_submission, wanted_rows
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
 from lsdc.challenges.hemorrhage.scoring.submission import FILLED, write_submission
-from lsdc.challenges.hemorrhage.training.predict import PredictJob, predict
+from lsdc.challenges.hemorrhage.training.predict import PredictJob
+from lsdc.jobs.predict import predict
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.former import SUBMISSION_FILES, keeping_submission

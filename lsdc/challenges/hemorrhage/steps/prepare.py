@@ -8,9 +8,11 @@ from lsdc.challenges.hemorrhage.stages.folds import assign_folds
 from lsdc.challenges.hemorrhage.stages.index import index_images, require_usable
 from lsdc.challenges.hemorrhage.stages.phantom import write_demo_data
 from lsdc.challenges.hemorrhage.stages.slices import prepare_slices
-from lsdc.challenges.hemorrhage.stages.training import require_model, train_fold, train_sequence
+from lsdc.challenges.hemorrhage.stages.training import train_fold, train_sequence
+from lsdc.challenges.hemorrhage.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
+from tasks.common.models import require_model
 from tasks.common.quarantine import refuse_bad_files
 from tasks.dispatch import trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
@@ -88,4 +90,4 @@ def require_model_here(run: HemorrhageRun) -> None:
         SettingsError: the backbone, its weights, the image size or the device is unusable.
         StageError: the trial process died.
     """
-    require_model(run, trained_here=not trains_on_gpu_pool())
+    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())

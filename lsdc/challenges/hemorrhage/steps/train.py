@@ -1,7 +1,6 @@
 """The steps from prepared slices to trained folds and their out-of-fold score."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
 from lsdc.challenges.hemorrhage.stages.oof import score_oof
@@ -9,35 +8,52 @@ from lsdc.challenges.hemorrhage.stages.training import train_fold, train_sequenc
 from lsdc.challenges.hemorrhage.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.common.scores import show_losses
-from tasks.common.trainings import dispatch, train_in_parallel
+from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
 from tasks.dispatch import TrainingJob, trains_on_gpu_pool
 
-log = logging.getLogger("lsdc.training")
+Models = tuple[Manifest, ...]
+"""The models of a fold: that of slices, then that of their sequence, if there is one."""
 
 Do = Callable[[HemorrhageRun, Sequence[TrainingJob]], list[Manifest]]
 
 
 def train_and_score(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds, then score all trained folds out of fold."""
+
+    def find(whole: HemorrhageRun, fold: int) -> Models | None:
+        trained = find_trained(fold_job(whole, prepared, fold))
+        if trained is None:
+            return None
+        if not run.has_sequence:
+            return (trained,)
+        sequence = find_trained(sequence_job(whole, prepared, fold, trained))
+        return None if sequence is None else (trained, sequence)
+
     do: Do = _on_workers if trains_on_gpu_pool() else train_in_parallel
-    trained = with_earlier_folds(run, prepared, _train(run, prepared, do))
-    score_oof(run, prepared.index, prepared.folds, _last(run, trained))
+    models = with_earlier_folds(run, _train(run, prepared, do), find)
+    score_oof(run, prepared.index, prepared.folds, [each[-1] for each in models])
     show_losses(run)
-    return trained
+    return list_models(models)
 
 
 def train_here(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds in this flow run."""
-    return _train(run, prepared, train_in_parallel)
+    return list_models(_train(run, prepared, train_in_parallel))
 
 
-def _train(run: HemorrhageRun, prepared: Prepared, do: Do) -> list[Manifest]:
-    """Return the slice models of the requested folds, then their sequence models, if any."""
+def _train(run: HemorrhageRun, prepared: Prepared, do: Do) -> list[Models]:
+    """Train the slice models of the requested folds, then their sequence models, if any."""
     folds = do(run, [fold_job(run, prepared, fold) for fold in run.folds_to_train])
     if not run.has_sequence:
-        return folds
-    by_fold = dict(zip(run.folds_to_train, folds, strict=True))
-    return [*folds, *do(run, [sequence_job(run, prepared, *each) for each in by_fold.items()])]
+        return [(each,) for each in folds]
+    by_fold = zip(run.folds_to_train, folds, strict=True)
+    sequences = do(run, [sequence_job(run, prepared, *each) for each in by_fold])
+    return list(zip(folds, sequences, strict=True))
+
+
+def list_models(models: Sequence[Models]) -> list[Manifest]:
+    """Return the slice models of all folds, then their sequence models; see `split_models`."""
+    return [each for kind in zip(*models, strict=True) for each in kind]
 
 
 def _on_workers(run: HemorrhageRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
@@ -59,44 +75,9 @@ def sequence_job(
     return TrainingJob("train-fold/default", name, train_sequence, inputs, {"fold": fold})
 
 
-def with_earlier_folds(
-    run: HemorrhageRun, prepared: Prepared, trained: Sequence[Manifest]
-) -> list[Manifest]:
-    """Add earlier folds that are still valid, so that a single fold is not scored alone."""
-    folds, sequences = split_models(run, trained)
-    whole = run.model_copy(update={"only_fold": None})
-    found = dict(zip(run.folds_to_train, folds, strict=True))
-    read = dict(zip(run.folds_to_train, sequences, strict=False))
-    for fold in whole.folds_to_train:
-        if fold in found or (earlier := _find(fold_job(whole, prepared, fold))) is None:
-            continue
-        if run.has_sequence:
-            sequence = _find(sequence_job(whole, prepared, fold, earlier))
-            if sequence is None:
-                continue
-            read[fold] = sequence
-        found[fold] = earlier
-        log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
-    return [*_in_order(found), *_in_order(read)]
-
-
 def split_models(
     run: HemorrhageRun, trained: Sequence[Manifest]
 ) -> tuple[list[Manifest], list[Manifest]]:
     """Return the slice models of the folds, and their sequence models, if any."""
     half = len(trained) // 2 if run.has_sequence else len(trained)
     return [*trained[:half]], [*trained[half:]]
-
-
-def _last(run: HemorrhageRun, trained: Sequence[Manifest]) -> list[Manifest]:
-    """Return the models whose predictions are the run's."""
-    folds, sequences = split_models(run, trained)
-    return sequences or folds
-
-
-def _find(job: TrainingJob) -> Manifest | None:
-    return job.stage(*job.inputs) if job.stage.find(*job.inputs) else None
-
-
-def _in_order(by_fold: Mapping[int, Manifest]) -> list[Manifest]:
-    return [by_fold[fold] for fold in sorted(by_fold)]

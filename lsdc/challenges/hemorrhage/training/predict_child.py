@@ -1,7 +1,7 @@
-"""The child process of `predict`."""
+"""The child process of `PredictJob`."""
 
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +15,40 @@ from lsdc.challenges.hemorrhage.training.predict import PredictJob
 from lsdc.challenges.hemorrhage.training.samples import NAMES, as_rows, as_samples, read_slices
 from lsdc.challenges.hemorrhage.training.sequence import build_second, predict_second
 from lsdc.challenges.hemorrhage.training.stacks import read_vectors
-from lsdc.challenges.hemorrhage.training.train_fold import VECTORS, WEIGHTS
+from lsdc.challenges.hemorrhage.training.train_fold import VECTORS
 from lsdc.challenges.hemorrhage.training.tta import predict_labels
 from lsdc.challenges.hemorrhage.training.vectors import columns_of, write_vectors
+from lsdc.jobs.models import open_device
+from lsdc.jobs.predict_child import OnBatch, predict_mean
 from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_atomic
 from lsdc.training.checkpoint import restore_weights
-from lsdc.training.device import pick_device
-from lsdc.training.events import ModelPredicting
 from lsdc.training.models.model import SliceModel
-from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
+from lsdc.training.trained_fold import WEIGHTS
 
 
 def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
-    """Predict with the job's models; see `training.predict.predict`."""
-    experiment, device = job.experiment, pick_device(job.device)
-    torch.set_num_threads(job.threads)
-    every = read_slices(job.slices)
+    """Predict with the job's models; see `lsdc.jobs.predict.predict`."""
+    device, every = open_device(job.device, job.threads), read_slices(job.slices)
     table = every
     if job.images is not None:
         images = read_parquet(job.images, columns=["image_id"])
         table = every.join(images, on="image_id", how="semi", maintain_order="left")
-    model = build_model(experiment, pretrained=False).to(device)
-    total, alone = np.zeros((len(table), len(NAMES))), []
-    folders = job.models if len(table) else ()
-    for number, folder in enumerate(folders, start=1):
-        restore_weights(model, folder / WEIGHTS, of=experiment.name)
 
-        def on_batch(done: int, number: int = number) -> None:
-            on_event(
-                ModelPredicting(model=number, models=len(folders), done=done, samples=len(every))
-            )
+    def predict(number: int, model: SliceModel, on_batch: OnBatch) -> NDArray[np.float64]:
+        sequence = job.sequences[number] if job.sequences else None
+        return _predict(model, sequence, job, every, table, device, on_batch)
 
-        with advice_when_memory_runs_out(experiment.training.batch_size, device):
-            second = job.sequences[number - 1] if job.sequences else None
-            found = _predict(model, second, job, every, table, device, on_batch)
-        total += found
-        alone.append(as_rows(table, found).with_columns(model=pl.lit(number - 1, pl.Int32)))
-    rows = as_rows(table, total / max(len(folders), 1))
-    _write(rows, job.out)
-    if job.by_fold is not None:
-        empty = rows.clear().with_columns(model=pl.lit(None, pl.Int32))
-        _write(pl.concat([empty, *alone]), job.by_fold)
-    return {"rows": len(rows)}
+    return predict_mean(
+        job,
+        build_model,
+        predict,
+        partial(as_rows, table),
+        shape=(len(table), len(NAMES)),
+        samples=len(every),
+        device=device,
+        on_event=on_event,
+    )
 
 
 def _predict(
@@ -68,7 +58,7 @@ def _predict(
     every: pl.DataFrame,
     table: pl.DataFrame,
     device: torch.device,
-    on_batch: Callable[[int], None],
+    on_batch: OnBatch,
 ) -> NDArray[np.float64]:
     """Return the probabilities (n, 6) of a table's slices by one fold's models.
 
@@ -87,11 +77,6 @@ def _predict(
         found = predict_second(second, every, table, vectors, experiment, device=device)
     own: NDArray[np.float64] = found[table["row"].to_numpy()]
     return own
-
-
-def _write(rows: pl.DataFrame, path: Path) -> None:
-    with write_atomic(path) as temporary:
-        rows.write_parquet(temporary)
 
 
 if __name__ == "__main__":

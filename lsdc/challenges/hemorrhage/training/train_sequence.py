@@ -1,17 +1,17 @@
 """Training of one fold's model over the slices of a study, in a child process."""
 
-import json
 from functools import partial
 from pathlib import Path
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
-from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, VECTORS, WEIGHTS
-from lsdc.store.files import are_intact, digest_file, digest_files, write_text
+from lsdc.challenges.hemorrhage.training.train_fold import PREDICTED, VECTORS
+from lsdc.jobs.fold import TRAINED, clear_results, finish_training
+from lsdc.store.files import are_intact, digest_file
 from lsdc.training.process import Job, OnEvent, run_child
-from lsdc.training.trained_fold import FACTS, log_warnings, read_facts
+from lsdc.training.trained_fold import log_warnings, read_facts
 
 CHILD = "lsdc.challenges.hemorrhage.training.train_sequence_child"
-RESULTS = (WEIGHTS, "steps.parquet", "history.parquet", *PREDICTED)
+RESULTS = (*TRAINED, *PREDICTED)
 
 
 class SequenceJob(Job):
@@ -78,9 +78,7 @@ def train_sequence(job: SequenceJob, *, log: Path, on_event: OnEvent) -> None:
     facts = read_facts(out, job.identity)
     if facts.get("vectors") == vectors and are_intact(out, RESULTS, facts.get("digests", {})):
         return
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (FACTS, *RESULTS):  # superseded results of another training
-        (out / name).unlink(missing_ok=True)
+    clear_results(out, RESULTS)
     done = run_child(
         CHILD,
         # A checkpoint of other vectors is not resumed.
@@ -89,12 +87,5 @@ def train_sequence(job: SequenceJob, *, log: Path, on_event: OnEvent) -> None:
         stall_minutes=job.experiment.training.stall_minutes,
         on_event=partial(log_warnings, job.name, on_event),
     )
-    facts = {
-        **done,
-        "identity": job.identity,
-        "vectors": vectors,
-        "folds": digest_file(job.folds),
-        "digests": digest_files(out, RESULTS),
-    }
-    write_text(out / FACTS, json.dumps(facts, indent=1))
-    (out / "resume.pt").unlink(missing_ok=True)
+    own = {"identity": job.identity, "vectors": vectors, "folds": digest_file(job.folds)}
+    finish_training(out, {**done, **own}, RESULTS)

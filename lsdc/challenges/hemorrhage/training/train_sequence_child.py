@@ -1,7 +1,6 @@
 """The child process of `train_sequence`: trains the sequence model of one fold, and predicts it."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,11 @@ from lsdc.challenges.hemorrhage.training.stacks import read_vectors, stacks_of
 from lsdc.challenges.hemorrhage.training.train_fold import VECTORS
 from lsdc.challenges.hemorrhage.training.train_sequence import SequenceJob
 from lsdc.challenges.hemorrhage.training.vectors import columns_of
-from lsdc.store.files import write_atomic
-from lsdc.training.checkpoint import Progress, save_weights
-from lsdc.training.device import describe, pick_device
+from lsdc.jobs.fold_child import describe_training, write_trained
+from lsdc.jobs.models import open_device
+from lsdc.store.exact_names import write_parquet
+from lsdc.training.checkpoint import Progress
+from lsdc.training.device import describe
 from lsdc.training.interrupts import catch_sigterm
 from lsdc.training.loop import Training
 from lsdc.training.models.study_sequence import StudySequence
@@ -36,9 +37,7 @@ Vectors = NDArray[np.float32]
 
 def work(job: SequenceJob, on_event: OnEvent) -> dict[str, Any]:
     """Train and predict; see `training.train_sequence.train_sequence`."""
-    started = time.monotonic()
-    device = pick_device(job.device)
-    torch.set_num_threads(job.threads)
+    began, device = time.monotonic(), open_device(job.device, job.threads)
     experiment, out = job.experiment, job.out
     data = read_fold(
         experiment,
@@ -57,21 +56,18 @@ def work(job: SequenceJob, on_event: OnEvent) -> dict[str, Any]:
         progress = _train(model, data, vectors, job, device, on_event)
     scored = pl.concat([data.inside, data.held_out])
     found = predict_second(model, data.every, scored, vectors, experiment, device=device)
-    save_weights(out / "model.safetensors", model.state_dict())
-    _write(pl.DataFrame(progress.steps), out / "steps.parquet")
-    _write(pl.DataFrame(progress.epochs), out / "history.parquet")
-    _write(data.beside_held_out(found[data.held_out["row"].to_numpy()]), out / "holdout.parquet")
-    _write(data.beside_labels(found[data.inside["row"].to_numpy()]), out / "oof.parquet")
-    return {
-        "fold": job.fold,
-        "seed": job.seed,
-        **describe(device),
-        "processes": progress.processes,
-        "epochs": progress.epoch,
-        "kept": "last",
-        "selected": False,
-        "seconds": time.monotonic() - started,
-    }
+    write_trained(out, model, progress)
+    held_out = data.beside_held_out(found[data.held_out["row"].to_numpy()])
+    write_parquet(held_out, out / "holdout.parquet")
+    write_parquet(data.beside_labels(found[data.inside["row"].to_numpy()]), out / "oof.parquet")
+    return describe_training(
+        fold=job.fold,
+        seed=job.seed,
+        device=device,
+        progress=progress,
+        keep="last",
+        began=began,
+    )
 
 
 def _fit(model: Stacking, data: FoldData, vectors: Vectors) -> None:
@@ -127,11 +123,6 @@ def _train(
 def _as_it_is(sample: Sample, _: int) -> Sample:
     """Return the sample: no augmentation of sequences helped the 2nd place."""
     return sample
-
-
-def _write(rows: pl.DataFrame, path: Path) -> None:
-    with write_atomic(path) as temporary:
-        rows.write_parquet(temporary)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,11 @@ from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.challenges.lumbar.report.panels import draw_marks
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
 from lsdc.geometry.lines import cut_lines
-from lsdc.report.drawing import DIM, INK, RULE, Box, Colour, write
+from lsdc.report.drawing import DIM, INK, RULE, Box, Colour, tint, write
 
 Floats = npt.NDArray[np.float64]
 
-HEAT: Colour = (255, 40, 72)
 BAR: Colour = (120, 190, 255)
-_MOST_OPAQUE = 0.5  # of the map, so that it hides no anatomy
 _LEAST_DEEPEST = 0.01  # smaller effects are not drawn in the deepest red, as they hardly matter
 _BAR_HEIGHT = 6
 CAPTION = 48  # height of bar and two lines of text below a tile
@@ -64,7 +62,7 @@ def draw_slot(
     panel = Panel.fit(tile, (rows, columns), slot.window)
     box = panel.box
     draw_tile(sheet, box, slot.crop)
-    _tint(sheet, box, heat)
+    tint(sheet, box, heat)
     if has_edges:
         left, right, _, _ = panel.edge_names()
         for name, x, anchor in ((left, box.left + 4, "la"), (right, box.right - 4, "ra")):
@@ -124,10 +122,3 @@ def percent(share: float) -> str:
     """Format a share from 0 to 1, with "<1 %" for a small one that is not 0."""
     rounded = f"{100 * share:.0f} %"
     return "<1 %" if rounded == "0 %" and share > 0 else rounded
-
-
-def _tint(sheet: Image.Image, tile: Box, heat: Floats) -> None:
-    """Tint a tile by its map, interpolated between the middles of the cells."""
-    grey = Image.fromarray(np.clip(heat * 255 * _MOST_OPAQUE, 0, 255).astype(np.uint8))
-    mask = grey.resize((tile.width, tile.height), Image.Resampling.BICUBIC)
-    sheet.paste(HEAT, (tile.left, tile.top, tile.right, tile.bottom), mask)

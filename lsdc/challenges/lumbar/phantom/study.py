@@ -21,6 +21,7 @@ from lsdc.challenges.lumbar.phantom.pose import (
 from lsdc.challenges.lumbar.phantom.quirks import harden, quirks_of
 from lsdc.challenges.lumbar.phantom.tables import Grades, Split, StudyRecord
 from lsdc.challenges.lumbar.phantom.tissues import TISSUES, vary
+from lsdc.phantom import Pieces
 
 _SERIES_IDS = (10**6, 2**32)
 _PURPOSES = ("plan", "images", "pose", "marks")
@@ -82,6 +83,9 @@ def write_study(root: Path, order: Order, number: int, record: StudyRecord) -> N
         )
         folder = root / f"{record.split}_images" / str(record.study_id) / str(series_id)
         _write_series(SeriesWriter(folder, plan, tags), scene, plan, rng)
+
+
+STUDIES = Pieces(Order, plan_studies, write_study, "lsdc.challenges.lumbar.phantom.worker")
 
 
 def _plan_study(order: Order, number: int, study_id: int, grades: Grades) -> StudyRecord:

@@ -1,20 +1,19 @@
 """Write a complete synthetic competition: DICOM files, tables and answers."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
 from lsdc.challenges.lumbar.phantom.pose import LUMBAR_VERTEBRAE
-from lsdc.challenges.lumbar.phantom.study import Order, plan_studies, write_study
+from lsdc.challenges.lumbar.phantom.study import STUDIES, Order, plan_studies
 from lsdc.challenges.lumbar.phantom.tables import write_tables
-from lsdc.errors import SettingsError
-from lsdc.shares import work_in_shares
+from lsdc.phantom import BOUNDS, new_folder, require_bounds, write_pieces
 
-SMALLEST_SIZE_PX = 32
-_PROCESSES = 2
-_WORTH_PROCESSES = 12  # with fewer studies, starting processes costs more than it saves
+_BOUNDS = {
+    **BOUNDS,
+    "max_size": (32, 2048),
+    "scatter_mm": (0.0, 20.0),
+    "vertebrae": (LUMBAR_VERTEBRAE - 1, LUMBAR_VERTEBRAE + 1),
+}
 
 
 def write_phantom(
@@ -34,53 +33,9 @@ def write_phantom(
         SettingsError: `out` is not empty, or a number is out of bounds.
         StageError: a child process that writes a fraction of the studies failed.
     """
-    out = out.resolve()
-    _check(out, order)
-    unfinished = out.with_name(f".{out.name}.unfinished-{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
+    require_bounds(order, _BOUNDS)
+    with new_folder(out) as unfinished:
         (unfinished / "train_images").mkdir()
         (unfinished / "test_images").mkdir()
-        shared = order.total >= _WORTH_PROCESSES and (os.cpu_count() or 1) >= _PROCESSES
-        written = _write_in_children if shared else _write_here
-        for done, _ in enumerate(written(unfinished, order), start=1):
-            if on_progress is not None:
-                on_progress(done, order.total)
+        write_pieces(unfinished, order, STUDIES, on_progress=on_progress)
         write_tables(unfinished, plan_studies(order))
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _write_here(root: Path, order: Order) -> Iterator[int]:
-    for number, record in enumerate(plan_studies(order)):
-        write_study(root, order, number, record)
-        yield number
-
-
-def _write_in_children(root: Path, order: Order) -> Iterator[int]:
-    job = {"root": str(root), **asdict(order)}
-    return work_in_shares(
-        "lsdc.challenges.lumbar.phantom.worker", job, _PROCESSES, what=f"phantom {root.parent}"
-    )
-
-
-def _check(out: Path, order: Order) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(
-            f"{out}: not empty or not a folder, expected a new or an empty folder for the "
-            "phantom; name another one or empty it first"
-        )
-    bounds = {
-        "studies": (order.studies, 1, 100_000),
-        "test": (order.test, 0, 100_000),
-        "seed": (order.seed, 0, 2**32 - 1),
-        "max_size": (order.max_size, SMALLEST_SIZE_PX, 2048),
-        "scatter_mm": (order.scatter_mm, 0.0, 20.0),
-        "vertebrae": (order.vertebrae, LUMBAR_VERTEBRAE - 1, LUMBAR_VERTEBRAE + 1),
-    }
-    for name, (value, lowest, highest) in bounds.items():
-        if not lowest <= value <= highest:
-            raise SettingsError(f"phantom {name}: expected {lowest} to {highest}, got {value}")

@@ -3,9 +3,9 @@
 Holdout studies, which are in no fold, are scored separately, by the mean of the folds' models.
 """
 
-import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,24 @@ from lsdc.challenges.lumbar.scoring.prior import (
 )
 from lsdc.challenges.lumbar.vocabulary import GRADES
 from lsdc.errors import StageError
-from lsdc.messages import counted, first_few
-from lsdc.store.exact_names import read_parquet
-from lsdc.store.files import write_text
+from lsdc.messages import first_few
+from lsdc.scoring.oof import (
+    join_folds,
+    mean_of_models,
+    read_predictions,
+    require_apart,
+    require_own_fold,
+    scores_of_folds,
+    scores_of_holdout,
+    were_selected,
+    write_scores,
+)
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
 log = logging.getLogger(__name__)
+
+_GIVEN = ["row_id", "fold", *PROBABILITIES]
 
 
 def _probability() -> dy.Float64:
@@ -91,12 +102,7 @@ def assemble_oof(
             labelled row of the folds' studies is missing.
         DataError: a row occurs twice or has invalid probabilities.
     """
-    if not fold_tables:
-        raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
-    given = pl.concat(
-        [table.select("row_id", "fold", *PROBABILITIES) for table in fold_tables],
-        how="vertical_relaxed",
-    )
+    given = join_folds(fold_tables, _GIVEN)
     predicted = check_predictions(given, "oof").with_columns(by=given["fold"].cast(pl.Int32))
     dealt = folds.select("study_id", pl.col("fold").cast(pl.Int32))
     expected = labels.join(
@@ -104,7 +110,7 @@ def assemble_oof(
         on="study_id",
         maintain_order="left",
     ).with_columns(row_id())
-    _check_fold_membership(predicted, expected)
+    require_own_fold(predicted, expected, "row_id", of="row", held_out="study")
     rows = expected.join(predicted, on="row_id", how="left", maintain_order="left")
     missing = rows.filter(pl.col("grade").is_not_null() & pl.col("by").is_null())["row_id"]
     if len(missing):
@@ -136,15 +142,7 @@ def scores_table(
         rows; `partial`, whether folds are missing; `selected`. A part without labelled rows is
         None, and the score is the mean of the others.
     """
-    by_fold = {
-        str(fold): _scores(oof.filter(fold=fold), labels) for fold in oof["fold"].unique().sort()
-    }
-    return {
-        **_scores(oof, labels),
-        "folds": by_fold,
-        "partial": set(oof["fold"]) != set(folds["fold"]),
-        "selected": selected,
-    }
+    return scores_of_folds(oof, folds, partial(_scores, labels), selected=selected)
 
 
 def assemble_holdout(
@@ -165,29 +163,13 @@ def assemble_holdout(
     Raises:
         StageError: a holdout study is among the folds' labels, or not all folds predicted a row.
     """
-    leaked = sorted(set(held_out["study_id"]) & set(labels["study_id"]))
-    if leaked:
-        raise StageError(
-            f"holdout: {counted(len(leaked), 'held-out study')} also in folds (the first: "
-            f"{leaked[0]}), expected none; assign the folds again"
-        )
-    names = ["row_id", *PROBABILITIES]
-    given = pl.concat([table.select(names) for table in fold_tables])
-    means = given.group_by("row_id", maintain_order=True).agg(
-        pl.col(PROBABILITIES).mean(), pl.len()
-    )
-    torn = means.filter(pl.col("len") != len(fold_tables))["row_id"]
-    if len(torn):
-        raise StageError(
-            f"holdout: {first_few(torn)} not predicted by all of "
-            f"{counted(len(fold_tables), 'fold')}; "
-            "train the folds again"
-        )
+    require_apart(held_out, labels, "study_id", of="study")
+    means = mean_of_models(fold_tables, "row_id", PROBABILITIES, of="row")
     unseen = predict_prior(held_out, prior_table(labels, smoothing=0.5)).join(
         means, on="row_id", how="anti", maintain_order="left"
     )
     _warn_of_prior("holdout", unseen, held_out)
-    predicted = pl.concat([means.select(names), unseen], how="vertical_relaxed")
+    predicted = pl.concat([means, unseen], how="vertical_relaxed")
     return (
         held_out.with_columns(row_id())
         .join(predicted, on="row_id", how="left", maintain_order="left")
@@ -206,24 +188,7 @@ def holdout_scores(
         held_out: study_id, condition, level, grade of the holdout studies.
         models: number of folds' models that the predictions are the mean of.
     """
-    if predicted.is_empty():
-        return None
-    studies = predicted["study_id"].n_unique()
-    return {**_scores(predicted, held_out), "studies": studies, "models": models}
-
-
-def _check_fold_membership(predicted: pl.DataFrame, expected: pl.DataFrame) -> None:
-    dealt = expected.select("row_id", "fold")
-    beside = predicted.join(dealt, on="row_id", how="left", maintain_order="left")
-    strangers = beside.filter(pl.col("by").ne_missing(pl.col("fold")))
-    if strangers.height:
-        row = strangers.row(0, named=True)
-        member = "in none of the given folds" if row["fold"] is None else f"in fold {row['fold']}"
-        raise StageError(
-            f"oof: {first_few(strangers['row_id'])} predicted by a fold that does not hold the "
-            f"study out (the first by fold {row['by']}, the study is {member}); train these folds "
-            "again with the current split"
-        )
+    return scores_of_holdout(predicted, partial(_scores, held_out), models=models)
 
 
 def _warn_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) -> None:
@@ -238,7 +203,7 @@ def _warn_of_prior(stage: str, predicted: pl.DataFrame, labels: pl.DataFrame) ->
         )
 
 
-def _scores(oof: pl.DataFrame, labels: pl.DataFrame) -> dict[str, Any]:
+def _scores(labels: pl.DataFrame, oof: pl.DataFrame) -> dict[str, Any]:
     scored = labels.join(oof, on=["study_id", "condition", "level"], how="semi")
     if not scored["grade"].count():
         nothing: dict[str, Any] = dict.fromkeys(("score", *PARTS))
@@ -275,10 +240,8 @@ def write_oof(
         StageError: a fold's table has a column that the joined table lacks, or see `assemble_oof`
             and `assemble_holdout`.
     """
-    tables = [_read_predictions(folder / "oof.parquet", OutOfFold) for folder in trained]
-    facts = [json.loads((folder / "fit.json").read_text(encoding="utf-8")) for folder in trained]
-    names = ["row_id", "fold", *PROBABILITIES]
-    given = pl.concat([table.select(names) for table in tables])
+    tables = read_predictions(trained, "oof.parquet", OutOfFold)
+    given = join_folds(tables, _GIVEN)
     unseen = (
         out_of_fold_prior(labels, folds)
         .join(labels.select("study_id", row_id()), on="row_id", maintain_order="left")
@@ -287,28 +250,13 @@ def write_oof(
         .join(given, on="row_id", how="anti", maintain_order="left")
     )
     _warn_of_prior("oof", unseen, labels)
-    oof = assemble_oof([*tables, unseen.select(names)], labels, folds)
-    scores = scores_table(oof, labels, folds, selected=any(fact["selected"] for fact in facts))
-    unseen_by_all = assemble_holdout(
-        [_read_predictions(folder / "holdout.parquet", HeldOut) for folder in trained],
-        held_out,
-        labels,
+    oof = assemble_oof([*tables, unseen.select(_GIVEN)], labels, folds)
+    scores = scores_table(oof, labels, folds, selected=were_selected(trained))
+    apart = assemble_holdout(
+        read_predictions(trained, "holdout.parquet", HeldOut), held_out, labels
     )
-    scores["holdout"] = holdout_scores(unseen_by_all, held_out, models=len(trained))
+    scores["holdout"] = holdout_scores(apart, held_out, models=len(trained))
     write_table(OutOfFold, oof, out / "oof.parquet")
-    write_table(HeldOut, unseen_by_all, out / "holdout.parquet")
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_table(HeldOut, apart, out / "holdout.parquet")
+    write_scores(scores, out)
     return len(oof)
-
-
-def _read_predictions(path: Path, joined: type[Table]) -> pl.DataFrame:
-    """Read a fold's predictions; refuse columns that would be lost when the folds are joined."""
-    table = read_parquet(path)
-    lost = [name for name in table.columns if name not in joined.column_names()]
-    if lost:
-        raise StageError(
-            f"{path}: found column {', '.join(lost)}, expected only those of the table "
-            f"{joined.__name__}, {', '.join(joined.column_names())}; declare it there, or do not "
-            "write it"
-        )
-    return table

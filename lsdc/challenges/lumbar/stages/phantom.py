@@ -1,10 +1,8 @@
 """Phantom: the synthetic competition of runs without data of their own, written once."""
 
-import shutil
-
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.store.files import write_folder
-from lsdc.store.manifest import Manifest, make_manifest
+from lsdc.store.manifest import Manifest
+from tasks.common.phantom import replace_phantom
 from tasks.progress import steps_callback
 from tasks.stage import stage
 
@@ -25,14 +23,9 @@ def write_demo_data(run: LumbarRun) -> Manifest:
     from lsdc.challenges.lumbar.phantom.study import Order
     from lsdc.challenges.lumbar.phantom.writer import write_phantom
 
-    with write_folder(run.root) as out:
-        write_phantom(
-            out,
-            Order(studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE),
-            on_progress=steps_callback("phantom"),
-        )
-        shutil.rmtree(run.data, ignore_errors=True)
-        out.rename(run.data)
-    files = [path for path in run.data.rglob("*") if path.is_file()]
-    names = [path.relative_to(run.data).as_posix() for path in files]
-    return make_manifest(run.root, "phantom", run.data, rows=STUDIES + TEST, names=names)
+    order = Order(studies=STUDIES, test=TEST, seed=SEED, max_size=MAX_SIZE)
+    return replace_phantom(
+        run,
+        lambda out: write_phantom(out, order, on_progress=steps_callback("phantom")),
+        rows=order.total,
+    )

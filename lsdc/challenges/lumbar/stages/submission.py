@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.run import LumbarRun
 from lsdc.challenges.lumbar.scoring.submission import write_submission
-from lsdc.challenges.lumbar.training.predict import PredictJob, predict
-from lsdc.challenges.lumbar.training.train_fold import WEIGHTS
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.jobs.predict import predict
 from lsdc.store.files import digest_file, write_text
 from lsdc.store.manifest import Manifest, make_manifest
+from lsdc.training.trained_fold import WEIGHTS
 from tasks.former import SUBMISSION_FILES, keeping_submission
 from tasks.progress import event_callback
 from tasks.stage import stage

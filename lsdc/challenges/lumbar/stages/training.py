@@ -1,79 +1,36 @@
 """Training: one process and one device per fold, resumed from its checkpoint if killed."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
-from lsdc.challenges.lumbar.training.train_fold import DOUBTED, RESULTS, TRAINED, FoldJob
-from lsdc.challenges.lumbar.training.train_fold import train_fold as fit_fold
-from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import NeedsConfig
-from lsdc.store.files import digest_file
-from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.training.trained_fold import FACTS
-from tasks.common.trainings import training_in
-from tasks.identity import needed_fold, pretrained_digests
-from tasks.results import compute_once, find_result
-from tasks.run import TRAINING_CHANGES_NO_RESULT, Place
+from lsdc.store.manifest import Manifest
+from tasks.common.folds import (
+    LIBRARIES,
+    RESUMES,
+    digest_needed,
+    fit_fold,
+    fit_whatever_the_views,
+    job_settings,
+    training_uses,
+    without_views,
+)
+from tasks.common.models import needed_weights
+from tasks.identity import needed_fold
 from tasks.stage import stage
 
-log = logging.getLogger("lsdc.training")
-
 _CODE = ("lsdc.challenges.lumbar.training.train_fold",)
-_LIBRARIES = ("albumentations", "numpy", "opencv-python-headless", "timm", "torch")
-TRAINING = "training"  # results without predictions, by the key of the stage without views
-TRIED = "tried-models.json"  # in the home: models that passed the trial
-_RESUMES = 20  # each resumes after the previous one was asked to stop
-
-
-def _needed_weights(run: LumbarRun, fold: int) -> Path | None:
-    """Return the same fold's weights of another experiment, which this one starts from."""
-    needed = run.experiment.needs.weights
-    return None if needed is None else needed_fold(run, needed, fold) / "model.safetensors"
 
 
 def _needed_labels(run: LumbarRun, fold: int) -> Path | None:
     """Return the same fold's predictions of another experiment, which fill empty labels."""
     needed = run.experiment.needs.labels
     return None if needed is None else needed_fold(run, needed, fold) / "unlabelled.parquet"
-
-
-def _digest(path: Path | None) -> str | None:
-    return digest_file(path) if path and path.is_file() else None
-
-
-def require_model(run: LumbarRun, *, trained_here: bool) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    Other training hosts check their own devices and hub cache. Given weights are checked here,
-    since the run's results depend on them. Finished folds need no hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable.
-        StageError: the trial process died.
-    """
-    config, fold = run.experiment.model, run.folds_to_train[0]
-    place = run.place_of(fold, run.folds_to_train)
-    start_from = _needed_weights(run, fold)
-    is_trained = all((run.fold(each) / "fit.json").is_file() for each in run.folds_to_train)
-    at_hand = run.weights is not None or (trained_here and not is_trained)
-    try_model(
-        TrialJob(
-            experiment=run.experiment,
-            weights=run.weights,
-            pretrained=at_hand and config.pretrained and start_from is None,
-            start_from=start_from,
-            device=place.device if trained_here else "cpu",
-            threads=place.threads,
-        ),
-        kept=run.home.root / TRIED,
-        log=run.home.logs / "children.log",
-    )
 
 
 def require_judges(run: LumbarRun) -> None:
@@ -98,27 +55,23 @@ def takes_hub_weights(run: LumbarRun) -> bool:
 
 def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     run: LumbarRun = inputs["run"]
-    return {
-        **run.parts("name", "slices", "crops", "model", "augment", "loss"),
-        "training": run.experiment.training.model_dump(exclude=TRAINING_CHANGES_NO_RESULT),
-        "weights": pretrained_digests(run),
-        "seed": run.seed,
-    }
+    parts = run.parts("name", "slices", "crops", "model", "augment", "loss")
+    return {**parts, **training_uses(run)}
 
 
 @stage(
     "train",
     code=_CODE,
-    libraries=_LIBRARIES,
+    libraries=LIBRARIES,
     uses=lambda inputs: {
         **_uses(inputs),
         **inputs["run"].parts("labels", "tta"),
-        "start_from": _digest(_needed_weights(inputs["run"], inputs["fold"])),
-        "fill_from": _digest(_needed_labels(inputs["run"], inputs["fold"])),
+        "start_from": digest_needed(needed_weights(inputs["run"], inputs["fold"])),
+        "fill_from": digest_needed(_needed_labels(inputs["run"], inputs["fold"])),
     },
     run_name="fold {fold}",
     retries=1,
-    resumes=_RESUMES,
+    resumes=RESUMES,
 )
 def train_fold(
     run: LumbarRun,
@@ -133,36 +86,31 @@ def train_fold(
     A fold that this or another run has trained already, but predicted with other views (`tta`), is
     only predicted.
     """
-    plain = _without_views(run)
-    inputs = fold, crops, folds, marks, judges
-    key = train_fold.key(plain, *inputs)
-    if find_result(run, TRAINING, key, Manifest) is None and plain.experiment != run.experiment:
-        train_fold.find(plain, *inputs)  # copies it into the run's folder
-    job = FoldJob(
-        experiment=run.experiment,
-        fold=fold,
-        out=run.fold(fold),
-        identity=key,
-        start_from=_needed_weights(run, fold),
-        fill_from=_needed_labels(run, fold),
-        judges=tuple(run.at_home(judge).folder(run.root) for judge in judges),
-        **_common(run, crops, folds, marks, run.place_of(fold, run.folds_to_train)),
-    )
-    _train(run, job)
-    if plain.experiment != run.experiment:
-        trained = _describe(run, "train", job, TRAINED)
-        compute_once(run, TRAINING, key, Manifest, lambda: trained)
-    return _describe(run, "train", job, RESULTS)
+
+    def job(key: str) -> FoldJob:
+        return FoldJob(
+            experiment=run.experiment,
+            fold=fold,
+            out=run.fold(fold),
+            identity=key,
+            start_from=needed_weights(run, fold),
+            fill_from=_needed_labels(run, fold),
+            judges=tuple(run.at_home(judge).folder(run.root) for judge in judges),
+            **_inputs(run, crops, folds, marks),
+            **job_settings(run, run.place_of(fold, run.folds_to_train)),
+        )
+
+    return fit_whatever_the_views(run, train_fold, (fold, crops, folds, marks, judges), job)
 
 
 @stage(
     "judge",
     code=_CODE,
-    libraries=_LIBRARIES,
+    libraries=LIBRARIES,
     uses=lambda inputs: {**_uses(inputs), "labels": _trusting(inputs["run"]).labels},
     run_name="judge {pair[0]}-{pair[1]}",
     retries=1,
-    resumes=_RESUMES,
+    resumes=RESUMES,
 )
 def train_judge(
     run: LumbarRun, pair: Pair, crops: Manifest, folds: Manifest, marks: Manifest | None = None
@@ -178,52 +126,27 @@ def train_judge(
         second_fold=pair[1],
         out=run.home.judge(run.name, pair),
         identity=train_judge.key(run, pair, crops, folds, marks),
-        **_common(run, crops, folds, marks, run.place_of(pair, run.judges)),
+        **_inputs(run, crops, folds, marks),
+        **job_settings(run, run.place_of(pair, run.judges)),
     )
-    _train(run, job)
-    return _describe(run, "judge", job, RESULTS)
-
-
-def _without_views(run: LumbarRun) -> LumbarRun:
-    """Return the run without test-time augmentation, on which no weight depends."""
-    experiment = run.experiment.model_copy(update={"tta": TtaConfig()})
-    return run.model_copy(update={"experiment": experiment})
+    return fit_fold(run, "judge", job)
 
 
 def _trusting(run: LumbarRun) -> Experiment:
     """Return the experiment of the judges."""
-    experiment = _without_views(run).experiment
+    experiment = without_views(run).experiment
     labels = experiment.labels.model_copy(update={"distrust": None})
     return experiment.model_copy(update={"labels": labels, "needs": NeedsConfig()})
 
 
-def _common(
-    run: LumbarRun, crops: Manifest, folds: Manifest, marks: Manifest | None, place: Place
+def _inputs(
+    run: LumbarRun, crops: Manifest, folds: Manifest, marks: Manifest | None
 ) -> dict[str, Any]:
-    """Return what a job of a fold and one of a judge have in common."""
+    """Return the files that a fold and a judge are trained on."""
     return {
         "crops": crops.folder(run.root),
         "labels": folds.file(run.root, "labels.parquet"),
         "folds": folds.file(run.root, "folds.parquet"),
         "holdout": folds.file(run.root, "holdout.parquet"),
         "marks": None if marks is None else marks.file(run.root, "marks.parquet"),
-        "seed": run.seed,
-        "weights": run.weights,
-        "device": place.device,
-        "beside": place.beside,
-        "threads": place.threads,
-        "workers": place.workers,
     }
-
-
-def _train(run: LumbarRun, job: FoldJob) -> None:
-    """Do a training in its folder, or only its predictions."""
-    with training_in(run, job.out, job.identity, job.name) as on_event:
-        fit_fold(job, log=run.home.logs / "children.log", on_event=on_event)
-
-
-def _describe(run: LumbarRun, name: str, job: FoldJob, names: Sequence[str]) -> Manifest:
-    notes = [FACTS, *([DOUBTED] if job.judges else [])]
-    return make_manifest(
-        run.root, name, job.out, rows=1, names=names, key=job.identity, notes=notes
-    )

@@ -13,13 +13,14 @@ from lsdc.challenges.lumbar.stages.phantom import write_demo_data
 from lsdc.challenges.lumbar.stages.sides import fix_sides
 from lsdc.challenges.lumbar.stages.training import (
     require_judges,
-    require_model,
     takes_hub_weights,
     train_fold,
     train_judge,
 )
+from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
+from tasks.common.models import require_model
 from tasks.common.quarantine import refuse_bad_files
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
@@ -173,4 +174,4 @@ def require_model_here(run: LumbarRun) -> None:
         StageError: the trial process died.
     """
     require_judges(run)
-    require_model(run, trained_here=not trains_on_gpu_pool())
+    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())

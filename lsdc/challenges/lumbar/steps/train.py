@@ -1,6 +1,5 @@
 """The steps from crops to trained folds and their out-of-fold score."""
 
-import logging
 from collections.abc import Mapping
 
 from lsdc.challenges.lumbar.run import LumbarRun, Pair
@@ -8,41 +7,26 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold, train_judge
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.common.trainings import dispatch, train_in_parallel
+from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
 from tasks.dispatch import TrainingJob, trains_on_gpu_pool
-
-log = logging.getLogger("lsdc.training")
 
 Judges = Mapping[Pair, Manifest]
 
 
 def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds, then score all trained folds out of fold."""
-    trained = with_earlier_folds(run, prepared, dispatch_folds(run, prepared))
+
+    def find(whole: LumbarRun, fold: int) -> Manifest | None:
+        pairs = whole.judges_of(fold)
+        judges = {pair: train_judge.find(whole, pair, *prepared.for_training) for pair in pairs}
+        known = {pair: judge for pair, judge in judges.items() if judge}
+        complete = len(known) == len(judges)
+        return find_trained(fold_job(whole, prepared, fold, known)) if complete else None
+
+    trained = with_earlier_folds(run, dispatch_folds(run, prepared), find)
     score_oof(run, prepared.folds, trained)
     show_scores(run)
     return trained
-
-
-def with_earlier_folds(
-    run: LumbarRun, prepared: Prepared, trained: list[Manifest]
-) -> list[Manifest]:
-    """Add earlier folds that are still valid, so that a single fold is not scored alone."""
-    whole = run.model_copy(update={"only_fold": None})
-    judges = {
-        pair: judge
-        for pair in whole.judges
-        if (judge := train_judge.find(whole, pair, *prepared.for_training))
-    }
-    found = dict(zip(run.folds_to_train, trained, strict=True))
-    for fold in whole.folds_to_train:
-        if fold in found or not judges.keys() >= set(whole.judges_of(fold)):
-            continue
-        job = fold_job(whole, prepared, fold, judges)
-        if job.stage.find(*job.inputs):
-            found[fold] = job.stage(*job.inputs)
-            log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
-    return [found[fold] for fold in sorted(found)]
 
 
 def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:

@@ -7,23 +7,19 @@ import torch
 from lsdc.challenges.lumbar.slices.slots import list_places
 from lsdc.challenges.lumbar.training.network import build_model
 from lsdc.challenges.lumbar.training.trial import TrialJob
-from lsdc.training.checkpoint import restore_weights
-from lsdc.training.device import pick_device
+from lsdc.jobs.trial_child import try_here
+from lsdc.training.models.model import SliceModel
 from lsdc.training.models.noise import show_noise
-from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
 
 
 def work(job: TrialJob, on_event: OnEvent) -> dict[str, Any]:  # noqa: ARG001  # reports no progress
-    """Try the job's model; see `training.trial.try_model`."""
-    experiment, device = job.experiment, pick_device(job.device)
-    torch.set_num_threads(job.threads)
-    model = build_model(experiment, pretrained=job.pretrained, weights=job.weights)
-    if job.start_from is not None:
-        restore_weights(model, job.start_from, of=f"{experiment.needs.weights}")
-    with advice_when_memory_runs_out(2, device):
+    """Try the job's model; see `lsdc.jobs.trial.try_model`."""
+    experiment = job.experiment
+
+    def show(model: SliceModel, device: torch.device) -> None:
         show_noise(
-            model.to(device),
+            model,
             slices=len(list_places(experiment.slices)),
             shape=experiment.crops.shape,
             backbones=experiment.model.backbones,
@@ -32,7 +28,8 @@ def work(job: TrialJob, on_event: OnEvent) -> dict[str, Any]:  # noqa: ARG001  #
             device=device,
             remedy="a larger crops.size_px",
         )
-    return {}
+
+    return try_here(job, build_model, show)
 
 
 if __name__ == "__main__":

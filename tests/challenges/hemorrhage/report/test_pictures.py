@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
-from lsdc.challenges.hemorrhage.report.pictures import sheet
+from lsdc.challenges.hemorrhage.report.pictures import attention, sheet
+from lsdc.challenges.hemorrhage.report.pictures.attention import Attention, find_attention
 from lsdc.challenges.hemorrhage.report.pictures.cases import draw_case, draw_pictures
 from lsdc.challenges.hemorrhage.report.pictures.profile import LABEL_COLOURS, draw_profile
-from lsdc.challenges.hemorrhage.report.pictures.stacks import Stack, Stacks
+from lsdc.challenges.hemorrhage.report.pictures.stacks import Stack, Stacks, Stored
 from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.errors import DataError
@@ -28,6 +30,7 @@ from tests.challenges.hemorrhage.report.made_run import (
 from tests.report.reading import read_page
 
 RUN = "ich-demo"
+NONE = Attention(without="no fold has weights")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,17 @@ def plant(slices: int, labels: dict[int, list[str]], windows: int = 3) -> Stack:
         "along_mm": [5.0 * place for place in range(slices)],
     }
     given = np.where(truth == 1, 0.9, 0.1)
-    return Stack("ID_1", "train", pl.DataFrame(table), (white,) * slices, truth, given)
+    stored = tuple(Stored(Path("slices"), place) for place in range(slices))
+    return Stack(
+        study_id="ID_1",
+        split="train",
+        slices=pl.DataFrame(table),
+        pixels=(white,) * slices,
+        labels=truth,
+        probabilities=given,
+        folds=(0,) * slices,
+        stored=stored,
+    )
 
 
 def test_a_study_is_read_in_order_with_its_own_labels_and_predictions(
@@ -92,7 +105,7 @@ def test_a_held_out_study_has_the_mean_of_the_folds_models(tmp_path: Path) -> No
 @pytest.mark.parametrize(("slices", "windows"), [(1, 3), (4, 3), (5, 3), (34, 3), (7, 1), (9, 2)])
 def test_a_sheet_shows_every_slice_in_every_window(slices: int, windows: int) -> None:
     stack = plant(slices, {}, windows)
-    drawn = np.asarray(sheet.draw_sheet(stack, ["a window"] * windows, run=RUN))
+    drawn = np.asarray(sheet.draw_sheet(stack, ["a window"] * windows, NONE, run=RUN))
     per_row = {1: 6, 2: 4, 3: 3}[windows]
     room = (sheet.WIDTH - 2 * sheet.MARGIN - sheet.GAP * (per_row - 1)) // per_row
     tile = room // windows
@@ -110,7 +123,7 @@ def test_a_sheet_shows_every_slice_in_every_window(slices: int, windows: int) ->
 
 def test_labels_colour_the_strip_above_their_slice() -> None:
     stack = plant(4, {0: ["subdural", "any"], 2: ["epidural", "subarachnoid", "any"]})
-    drawn = np.asarray(sheet.draw_sheet(stack, ["a", "b", "c"], run=RUN))
+    drawn = np.asarray(sheet.draw_sheet(stack, ["a", "b", "c"], NONE, run=RUN))
     strip = drawn[sheet.MARGIN + sheet.TITLE + sheet.LEGEND]
     colours = [tuple(map(int, each)) for each in strip]
     room = (sheet.WIDTH - 2 * sheet.MARGIN - sheet.GAP * 2) // 3
@@ -136,6 +149,64 @@ def test_a_profile_has_curves_of_probabilities_over_bars_of_labels() -> None:
     assert tuple(half[at[-1]]) not in (ROOM, GROUND)
     other = drawn[round(height - 0.21 * height)]  # of epidural, which no slice has
     assert all(tuple(other[x]) == GROUND for x in at)
+
+
+def test_the_likeliest_slices_are_mapped_by_the_models_that_did_not_learn_them(
+    home: Home, stacks: Stacks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The maps themselves are made up: a child process makes them in the test of whole runs."""
+    run = write_run(tmp_path)
+    for fold in (0, 1, 2):
+        (run.fold(RUN, fold) / "model.safetensors").touch()
+    asked = {}
+
+    def make_maps(_: Any, rows: dict[Path, list[int]], **__: Any) -> dict[tuple[Path, int], Any]:
+        asked.update(rows)
+        return {
+            (model, row): np.full((6, 8, 8), int(model.name[-1]) / 10)
+            * np.arange(1, 7)[:, None, None]
+            for model, own in rows.items()
+            for row in own
+        }
+
+    monkeypatch.setattr(attention, "map_occlusion", make_maps)
+    stack = Stacks(run, RUN).read(study_of(0))
+    found = find_attention(run, RUN, stack)
+    (fold,) = {*stack.folds}
+    assert [*asked] == [run.fold(RUN, fold)]
+    anything = np.fmax(stack.labels[:, -1], stack.probabilities[:, -1])
+    there = [place for place in range(SLICES) if place != 3]  # that one has no pixels
+    assert {*found.places} == {*sorted(there, key=lambda place: -anything[place])[:6]}
+    assert list(found.places) == sorted(found.places)
+    for place, label, moved in zip(found.places, found.labels, found.maps, strict=True):
+        has = [part for part in PARTS[:-1] if stack.labels[place, PARTS.index(part)] == 1]
+        assert label in (has or PARTS[:-1])
+        assert moved == pytest.approx(np.full((8, 8), fold / 10 * (1 + PARTS.index(label))))
+    asked.clear()
+    of_test = find_attention(run, RUN, Stacks(run, RUN).read(TEST_STUDY))
+    assert [*asked] == [run.fold(RUN, each) for each in (0, 1, 2)]
+    mean = 0.1 * (1 + PARTS.index(of_test.labels[0]))
+    assert of_test.maps[0] == pytest.approx(np.full((8, 8), mean))
+
+
+def test_a_map_tints_where_it_is_high_and_a_missing_one_is_said() -> None:
+    stack = plant(3, {1: ["subdural", "any"]})
+    moved = np.zeros((8, 8))
+    moved[1, 6] = 0.4
+    maps = Attention((1,), ("subdural",), (moved,))
+    drawn, without = (
+        np.asarray(sheet.draw_sheet(stack, ["a"] * 3, each, run=RUN)).astype(int)
+        for each in (maps, NONE)
+    )
+    inner = sheet.WIDTH - 2 * sheet.MARGIN
+    side = attention.tile_side(inner)
+    top = len(drawn) - sheet.MARGIN - attention.attention_height(maps, inner) + attention.TITLE
+    red = drawn[top : top + side, sheet.MARGIN : sheet.MARGIN + side]
+    red = red[:, :, 0] - red[:, :, 1]
+    at = np.unravel_index(red.argmax(), red.shape)
+    assert np.abs(np.array(at) - np.array([1.5, 6.5]) * side / 8).max() < side / 16
+    assert red[side // 2 :].max() == 0
+    assert len(drawn) - len(without) == side + attention.CAPTION
 
 
 def test_inspect_writes_a_png_of_a_study(home: Home, tmp_path: Path) -> None:

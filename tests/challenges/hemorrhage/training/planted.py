@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
 from lsdc.challenges.hemorrhage.config.presets import EXPERIMENTS
-from lsdc.challenges.hemorrhage.training import predict, train_fold, train_sequence
+from lsdc.challenges.hemorrhage.training.predict import PredictJob
+from lsdc.challenges.hemorrhage.training.train_fold import FoldJob
+from lsdc.challenges.hemorrhage.training.train_sequence import SequenceJob, train_sequence
 from lsdc.challenges.hemorrhage.vocabulary import LABELS
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import OnEvent, ignore
 
@@ -120,7 +124,7 @@ class Data:
         **changes: Any,
     ) -> pl.DataFrame:
         """Train the slice model of fold 0; return its out-of-fold predictions."""
-        job = train_fold.FoldJob(
+        job = FoldJob(
             experiment=experiment,
             fold=0,
             slices=self.root,
@@ -135,14 +139,14 @@ class Data:
             workers=0,
         )
         log = out / "child.log"
-        train_fold.train_fold(job.model_copy(update=changes), log=log, on_event=on_event)
+        train_fold(job.model_copy(update=changes), log=log, on_event=on_event)
         return pl.read_parquet(out / "oof.parquet")
 
     def train_sequence(
         self, fold: Path, *, experiment: Experiment = EXPERIMENT, on_event: OnEvent = ignore
     ) -> pl.DataFrame:
         """Train the sequence model of fold 0; return its out-of-fold predictions."""
-        job = train_sequence.SequenceJob(
+        job = SequenceJob(
             experiment=experiment,
             fold=0,
             slices=self.root,
@@ -157,7 +161,7 @@ class Data:
             threads=1,
             workers=0,
         )
-        train_sequence.train_sequence(job, log=fold / "child.log", on_event=on_event)
+        train_sequence(job, log=fold / "child.log", on_event=on_event)
         return pl.read_parquet(fold / "sequence" / "oof.parquet")
 
     def predict(
@@ -169,7 +173,7 @@ class Data:
         images: Path | None = None,
     ) -> pl.DataFrame:
         """Predict the slices with some folds' models."""
-        job = predict.PredictJob(
+        job = PredictJob(
             experiment=experiment,
             models=tuple(models),
             sequences=tuple(
@@ -182,5 +186,5 @@ class Data:
             device="cpu",
             threads=1,
         )
-        predict.predict(job, log=out.with_suffix(".log"), on_event=ignore)
+        predict(job, log=out.with_suffix(".log"), on_event=ignore)
         return pl.read_parquet(out)

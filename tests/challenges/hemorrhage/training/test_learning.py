@@ -10,6 +10,8 @@ import pytest
 from lsdc.challenges.hemorrhage.config.experiment import Experiment
 from lsdc.challenges.hemorrhage.scoring.metric import score_arrays
 from lsdc.challenges.hemorrhage.scoring.prior import out_of_fold_prior
+from lsdc.challenges.hemorrhage.training.occlusion import map_occlusion
+from lsdc.training.explanation import CELLS
 from tests.challenges.hemorrhage.training.planted import NAMES, Data, plant, small
 
 pytestmark = [pytest.mark.slow_training, pytest.mark.usefixtures("same_process")]
@@ -60,6 +62,29 @@ def test_the_slice_model_learns_the_blob_and_not_what_the_slice_does_not_show(
     assert found["subdural"] < 0.2 * chance["subdural"]
     assert found["epidural"] > 0.8 * chance["epidural"]
     assert found["score"] < chance["score"]
+
+
+def test_maps_of_the_slice_model_peak_at_the_blob(many: Data, folder: Path) -> None:
+    experiment = learning()
+    oof = many.train(folder, experiment=experiment)  # done, unless this test runs alone
+    rows = pl.read_parquet(many.root / "slices.parquet").join(oof, on="image_id")
+    sure = rows.filter(pl.col("label_subdural") == 1, pl.col("subdural") > 0.9)["row"].to_list()
+    assert len(sure) > 5
+    found = map_occlusion(
+        experiment, {folder: sure}, slices=many.root, log=folder / "child.log", device="cpu"
+    )
+    assert {*found} == {(folder, row) for row in sure}
+    slices = np.load(many.root / "slices.npy")
+    near, most = 0, []
+    for (_, row), maps in found.items():
+        assert maps.shape == (len(NAMES), CELLS, CELLS)
+        moved = maps[NAMES.index("subdural")]
+        peak = (np.array(np.unravel_index(moved.argmax(), moved.shape)) + 0.5) * 32 / CELLS
+        blob = np.argwhere(slices[row, 0] > 170).mean(axis=0)
+        near += int(np.abs(peak - blob).max() < 32 / CELLS + 2)
+        most.append(moved.max())
+    assert np.mean(most) > 0.3
+    assert near > 0.8 * len(sure)
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm", "stacking"])

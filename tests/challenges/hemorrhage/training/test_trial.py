@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from lsdc.challenges.hemorrhage.training import trial, trial_child
+from lsdc.challenges.hemorrhage.training import trial_child
 from lsdc.challenges.hemorrhage.training.network import build_model
-from lsdc.challenges.hemorrhage.training.trial import TrialJob, try_model
+from lsdc.challenges.hemorrhage.training.trial import TrialJob
 from lsdc.errors import SettingsError, StageError
+from lsdc.jobs import trial
+from lsdc.jobs.trial import try_model
 from lsdc.training.checkpoint import save_weights
 from tests.challenges.hemorrhage.training.planted import small
 

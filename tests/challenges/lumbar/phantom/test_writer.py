@@ -58,7 +58,7 @@ def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_phantom(tmp_path / "one", Order(studies=2, test=1, seed=5, max_size=32))
-    monkeypatch.setattr("lsdc.challenges.lumbar.phantom.writer._WORTH_PROCESSES", 1)
+    monkeypatch.setattr("lsdc.phantom._WORTH_PROCESSES", 1)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     write_phantom(tmp_path / "two", Order(studies=2, test=1, seed=5, max_size=32))
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
@@ -176,13 +176,6 @@ def test_every_condition_is_annotated_on_its_own_plane(phantom: Path) -> None:
     }
 
 
-def test_folder_with_files_is_refused_and_unchanged(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("keep me")
-    with pytest.raises(SettingsError, match="new or an empty folder"):
-        write_phantom(tmp_path, Order(studies=1, test=0, seed=0, max_size=32))
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
 @pytest.mark.parametrize(
     "wrong", [{"studies": 0}, {"max_size": 8}, {"seed": -1}, {"test": -1}, {"vertebrae": 7}]
 )
@@ -191,14 +184,3 @@ def test_numbers_out_of_bounds_are_refused_by_name(tmp_path: Path, wrong: dict[s
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         write_phantom(tmp_path / "out", Order(**numbers))
     assert not (tmp_path / "out").exists()
-
-
-def test_interrupted_phantom_leaves_no_files(tmp_path: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_phantom(
-            tmp_path / "out", Order(studies=2, test=0, seed=0, max_size=32), on_progress=interrupt
-        )
-    assert list(tmp_path.iterdir()) == []

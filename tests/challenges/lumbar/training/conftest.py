@@ -1,20 +1,13 @@
 """Crops of random pixels to train on, and training in the test process."""
 
-import json
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.challenges.lumbar.training import predict, predict_child
-from lsdc.challenges.lumbar.training import train_fold as fit
-from lsdc.challenges.lumbar.training import train_fold_child as fit_child
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
-from lsdc.training.events import read_event
-from lsdc.training.process import Job, OnEvent
+from lsdc.jobs import fold, predict
 from tests.challenges.lumbar.training.random_crops import N_STUDIES, Data
+from tests.in_process import run_jobs_here
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +48,4 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the children's work in this process, since importing torch again takes seconds."""
-    works: dict[str, Callable[[Any, OnEvent], dict[str, Any]]] = {
-        fit.CHILD: fit_child.work,
-        predict.CHILD: predict_child.work,
-    }
-
-    def run_here(module: str, job: Job, *, on_event: OnEvent, **_: Any) -> dict[str, Any]:
-        done = works[module](
-            type(job).model_validate_json(job.model_dump_json()),
-            lambda event: on_event(read_event(json.loads(event.model_dump_json()))),
-        )
-        return through_json(done)
-
-    def run_all_here(
-        module: str, jobs: list[Job], *, on_event: OnEvent, **_: Any
-    ) -> list[dict[str, Any]]:
-        return [run_here(module, job, on_event=on_event) for job in jobs]
-
-    def through_json(line: dict[str, Any]) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(line)))
-
-    monkeypatch.setattr(fit, "run_children", run_all_here)
-    monkeypatch.setattr(predict, "run_child", run_here)
+    run_jobs_here(monkeypatch, fold, predict)

@@ -8,8 +8,10 @@ import polars as pl
 from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.config.experiment import Experiment, SlicesConfig
 from lsdc.challenges.lumbar.config.model import ModelConfig
-from lsdc.challenges.lumbar.training import predict
-from lsdc.challenges.lumbar.training import train_fold as fit
+from lsdc.challenges.lumbar.training.predict import PredictJob
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
+from lsdc.jobs.fold import train_fold
+from lsdc.jobs.predict import predict
 from lsdc.store.fingerprint import fingerprint
 from lsdc.training.process import OnEvent, ignore
 from lsdc.training.settings.training import TrainingSettings
@@ -48,8 +50,8 @@ class Data:
         beside: tuple[str, ...] = (),
         identity: str | None = None,
     ) -> None:
-        fit.train_fold(
-            fit.FoldJob(
+        train_fold(
+            FoldJob(
                 experiment=experiment,
                 fold=fold,
                 second_fold=second_fold,
@@ -75,8 +77,8 @@ class Data:
     def predict(
         self, models: list[Path], out: Path, *, experiment: Experiment = EXPERIMENT
     ) -> pl.DataFrame:
-        predict.predict(
-            predict.PredictJob(
+        predict(
+            PredictJob(
                 experiment=experiment,
                 models=tuple(models),
                 crops=self.root,

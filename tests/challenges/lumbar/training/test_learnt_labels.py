@@ -9,14 +9,16 @@ import polars as pl
 import pytest
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
-from lsdc.challenges.lumbar.training import train_fold as fit
-from lsdc.challenges.lumbar.training import train_fold_child as fit_child
 from lsdc.challenges.lumbar.training.labels import labels_to_learn
 from lsdc.challenges.lumbar.training.samples import as_samples, count_repeats, read_table
+from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.errors import StageError
-from lsdc.training.process import Job, OnEvent, ignore
+from lsdc.jobs import fold
+from lsdc.jobs.fold import train_fold
+from lsdc.training.process import ignore
 from lsdc.training.samples import EMPTY_LABEL
+from tests.in_process import run_jobs_here
 
 KEY = ["study_id", "condition", "level"]
 SHARES = ["normal_mild", "moderate", "severe"]
@@ -46,8 +48,8 @@ class Data:
         self, out: Path, experiment: Experiment, *, fold: int = 0, fill_from: Path | None = None
     ) -> pl.DataFrame:
         """Train a fold and return its out-of-fold rows."""
-        fit.train_fold(
-            fit.FoldJob(
+        train_fold(
+            FoldJob(
                 experiment=experiment,
                 fold=fold,
                 crops=self.root,
@@ -93,13 +95,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the child's work in this process, since importing torch again takes seconds."""
-
-    def run_here(_: str, jobs: list[Job], *, on_event: OnEvent, **__: Any) -> list[dict[str, Any]]:
-        (job,) = jobs
-        own = fit.FoldJob.model_validate_json(job.model_dump_json())
-        return [fit_child.work(own, on_event)]
-
-    monkeypatch.setattr(fit, "run_children", run_here)
+    run_jobs_here(monkeypatch, fold)
 
 
 def test_only_configured_conditions_and_levels_are_predicted(data: Data, tmp_path: Path) -> None:

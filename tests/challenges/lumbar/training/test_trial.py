@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
-from lsdc.challenges.lumbar.training import trial
 from lsdc.challenges.lumbar.training.network import build_model
-from lsdc.challenges.lumbar.training.trial import TrialJob, try_model
+from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.challenges.lumbar.training.trial_child import work
 from lsdc.errors import SettingsError, StageError
+from lsdc.jobs import trial
+from lsdc.jobs.trial import try_model
 from lsdc.training.checkpoint import save_weights
 
 SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=1"]

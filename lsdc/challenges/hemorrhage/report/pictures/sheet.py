@@ -6,6 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lsdc.challenges.hemorrhage.report.pictures.attention import (
+    Attention,
+    attention_height,
+    draw_attention,
+    find_attention,
+)
 from lsdc.challenges.hemorrhage.report.pictures.profile import LABEL_COLOURS, draw_profile
 from lsdc.challenges.hemorrhage.report.pictures.stacks import MOST_WINDOWS, Stack, Stacks
 from lsdc.challenges.hemorrhage.report.pictures.tiles import draw_tile
@@ -29,6 +35,8 @@ _SUBTYPES = [part for part in PARTS if part != Label.ANY]
 def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
     """Write a PNG of all slices of a study, with labels and predictions out of fold.
 
+    Below them are maps of what the predictions rest on.
+
     Args:
         home: the home.
         run: the run; of a test study it shows the predictions for the submission.
@@ -37,14 +45,19 @@ def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
 
     Raises:
         DataError: the run has no index, or no such study.
+        SettingsError, StageError: see `training.occlusion.map_occlusion`.
     """
     stacks = Stacks(home, run)
-    sheet = draw_sheet(stacks.read(study), stacks.windows, run=run)
+    stack = stacks.read(study)
+    attention = find_attention(home, run, stack)
+    sheet = draw_sheet(stack, stacks.windows, attention, run=run)
     with write_atomic(out) as temporary:
         sheet.save(temporary, format="PNG")
 
 
-def draw_sheet(stack: Stack, windows: Sequence[str], *, run: str) -> Image.Image:
+def draw_sheet(
+    stack: Stack, windows: Sequence[str], attention: Attention, *, run: str
+) -> Image.Image:
     """Draw the sheet as an image, WIDTH px wide."""
     count = min(len(windows), MOST_WINDOWS)
     per_row = _PER_ROW[count]
@@ -53,16 +66,18 @@ def draw_sheet(stack: Stack, windows: Sequence[str], *, run: str) -> Image.Image
     rows = -(-len(stack) // per_row)
     step = MARK + tile + CAPTION + ROW_GAP
     top = MARGIN + TITLE + LEGEND
-    height = top + rows * step + GAP + _PROFILE + MARGIN
-    sheet = Image.new("RGB", (WIDTH, height), GROUND)
+    inner = WIDTH - 2 * MARGIN
+    chart = Box(MARGIN, top + rows * step + GAP, inner, _PROFILE)
+    looked = Box(MARGIN, chart.bottom + MARGIN, inner, attention_height(attention, inner))
+    sheet = Image.new("RGB", (WIDTH, looked.bottom + MARGIN), GROUND)
     _write_title(sheet, stack, windows[:count], run)
     _write_legend(sheet, MARGIN + TITLE)
     for place in range(len(stack)):
         row, column = divmod(place, per_row)
         left = MARGIN + column * (room + GAP)
         _draw_slice(sheet, Box(left, top + row * step, tile * count, tile), stack, place, count)
-    chart = Box(MARGIN, top + rows * step + GAP, WIDTH - 2 * MARGIN, _PROFILE)
     draw_profile(sheet, chart, stack, names=LABEL_NAMES, size=17)
+    draw_attention(sheet, looked, stack, attention)
     return sheet
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,18 @@ MOST_WINDOWS = 3
 Pixels = NDArray[np.uint8]
 
 
+class Stored(NamedTuple):
+    """Where the prepared windows of a slice are.
+
+    Attributes:
+        folder: the folder with slices.npy.
+        row: the row there.
+    """
+
+    folder: Path
+    row: int
+
+
 @dataclass(frozen=True)
 class Stack:
     """A study: its slices in order, from the lowest.
@@ -38,6 +50,8 @@ class Stack:
             read, or was not prepared for this run.
         labels: (n, 6), 0 or 1; NaN where not known.
         probabilities: (n, 6); NaN where there is no prediction.
+        folds: the fold of each slice; None for one that is in no fold.
+        stored: where the windows of each slice are; None where `pixels` is.
     """
 
     study_id: str
@@ -46,6 +60,8 @@ class Stack:
     pixels: tuple[Pixels | None, ...]
     labels: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    folds: tuple[int | None, ...]
+    stored: tuple[Stored | None, ...]
 
     def __len__(self) -> int:
         """Return the number of slices."""
@@ -108,26 +124,27 @@ class Stacks:
             )
         rows = own.join(self._rows, on="image_id", how="left", maintain_order="left")
         answers = self._answers(own["image_id"])
+        stored = tuple(
+            None if store is None else Stored(self._stores[store], row)
+            for store, row in rows["store", "row"].rows()
+        )
         return Stack(
             study_id=study,
             split=str(own["split"][0]),
             slices=own.select("image_id", "slice", "along_mm"),
-            pixels=tuple(self._pixels(store, row) for store, row in rows["store", "row"].rows()),
+            pixels=tuple(map(_read_pixels, stored)),
             labels=answers.select(LABEL_COLUMNS).cast(pl.Float64).fill_null(np.nan).to_numpy(),
             probabilities=answers.select(PARTS).cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            folds=tuple(answers["fold"]),
+            stored=stored,
         )
 
-    def _pixels(self, store: int | None, row: int | None) -> Pixels | None:
-        if store is None or row is None:
-            return None
-        mapped = np.load(self._stores[store] / SLICES, mmap_mode="r")
-        return np.array(mapped[row, :MOST_WINDOWS])
-
     def _answers(self, images: pl.Series) -> pl.DataFrame:
-        """Return labels and predictions of images, in their order; null where not known."""
+        """Return fold, labels and predictions of images, in their order; null where not known."""
         names = ["oof.parquet", "holdout.parquet", "predictions.parquet"]
         schema: Mapping[str, Any] = {
             "image_id": pl.String,
+            "fold": pl.Int32,
             **dict.fromkeys(LABEL_COLUMNS, pl.Int8),
             **dict.fromkeys(PARTS, pl.Float64),
         }
@@ -151,6 +168,12 @@ def _rows_of(stores: Sequence[Path]) -> pl.DataFrame:
     ]
     empty = pl.DataFrame(schema={"image_id": pl.String, "row": pl.Int32, "store": pl.Int32})
     return pl.concat([empty, *tables], how="vertical_relaxed").unique("image_id", keep="first")
+
+
+def _read_pixels(stored: Stored | None) -> Pixels | None:
+    if stored is None:
+        return None
+    return np.array(np.load(stored.folder / SLICES, mmap_mode="r")[stored.row, :MOST_WINDOWS])
 
 
 def _name_windows(experiment: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""Jobs of child processes that are alike in all challenges that train models."""
