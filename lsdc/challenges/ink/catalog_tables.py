@@ -2,6 +2,7 @@
 
 from lsdc.challenges.ink.folds import Folds, Regions
 from lsdc.challenges.ink.index import Fragments, Layers
+from lsdc.challenges.ink.masks.oof import OutOfFold
 from lsdc.tables.table import Table
 
 CATALOG: dict[str, type[Table]] = {
@@ -10,3 +11,5 @@ CATALOG: dict[str, type[Table]] = {
     "regions": Regions,
     "folds": Folds,
 }
+
+OUT_OF_FOLD: type[Table] = OutOfFold  # the file oof.parquet of a run

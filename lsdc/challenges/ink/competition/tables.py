@@ -23,7 +23,7 @@ ID, PREDICTED = "Id", "Predicted"  # the columns of the competition's tables
 VOLUME, MASK, LABELS, INFRARED = "surface_volume", "mask.png", "inklabels.png", "ir.png"
 SAMPLE, RUNS = "sample_submission.csv", "inklabels_rle.csv"
 
-_LAYER = re.compile(r"([0-9]+)\.tiff?", re.IGNORECASE)
+LAYER_NAME = re.compile(r"([0-9]+)\.tiff?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +89,7 @@ def is_competition(root: Path) -> bool:
     return any(
         (each / VOLUME).is_dir() or (each / LABELS).is_file()
         for split in SPLITS
-        for each in _folders(root / split)
+        for each in fragment_folders(root / split)
     )
 
 
@@ -134,13 +134,13 @@ def open_competition(root: Path) -> Competition:
             f"{root}: no such folder, expected one with train/, test/ and {SAMPLE}; give it as "
             "--data"
         )
-    training = {each.name: each for each in _folders(root / "train")}
+    training = {each.name: each for each in fragment_folders(root / "train")}
     if not training:
         raise DataError(
             f"{root / 'train'}: no fragment, expected folders such as train/1 with {VOLUME}/, "
             f"{MASK} and {LABELS}; copy them into it"
         )
-    testing = {each.name: each for each in _folders(root / "test")}
+    testing = {each.name: each for each in fragment_folders(root / "test")}
     if twice := sorted(training.keys() & testing.keys(), key=natural_order):
         raise DataError(
             f"{root}: {first_few(twice, 'fragment')} in train/ and in test/, expected each name "
@@ -178,7 +178,7 @@ def list_layers(fragment: Path) -> list[Path]:
         )
     found: dict[int, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if match := _LAYER.fullmatch(path.name):
+        if match := LAYER_NAME.fullmatch(path.name):
             found.setdefault(int(match[1]), []).append(path)
     missing = [f"{number:02}.tif" for number in range(LAYERS) if number not in found]
     if missing:
@@ -201,7 +201,7 @@ def labelled_fragments(root: Path) -> dict[str, Path]:
     Raises:
         DataError: there is none.
     """
-    folders = _folders(root / "train")
+    folders = fragment_folders(root / "train")
     found = {each.name: each / LABELS for each in folders if (each / LABELS).is_file()}
     if not found:
         raise DataError(
@@ -221,8 +221,8 @@ def natural_order(name: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (2**63, part) for part in parts)
 
 
-def _folders(parent: Path) -> list[Path]:
-    """Return the folders in a folder, hidden ones excepted, in natural order."""
+def fragment_folders(parent: Path) -> list[Path]:
+    """Return the folders in a split's folder, hidden ones excepted, in natural order."""
     if not parent.is_dir():
         return []
     found = [each for each in parent.iterdir() if each.is_dir() and each.name[0] not in "._"]

@@ -82,12 +82,12 @@ class HeldOut(Table):
 
 
 def read_labelled(
-    maps: Mapping[int, Path], regions: pl.DataFrame, folds: pl.DataFrame, volumes: Path
+    maps: Sequence[Path], regions: pl.DataFrame, folds: pl.DataFrame, volumes: Path
 ) -> list[Labelled]:
     """Return the regions of the trained folds with their maps, in the order of the regions.
 
     Args:
-        maps: the folder of each trained fold's maps, `REGION.npy`.
+        maps: the folders of the trained folds' maps, `REGION.npy`.
         regions: `Regions`.
         folds: `Folds`.
         volumes: the folder of the prepared training fragments.
@@ -99,13 +99,14 @@ def read_labelled(
     if not maps:
         raise StageError("oof: no fold has been trained, expected one or more; train a fold first")
     placed = regions.join(folds, on="region", how="inner", maintain_order="left")
+    paths = {path.stem: path for folder in maps for path in folder.glob("*.npy")}
     found = []
-    for row in placed.filter(pl.col("fold").is_in([*maps])).iter_rows(named=True):
+    for row in placed.filter(pl.col("region").is_in([*paths])).iter_rows(named=True):
         volume, rows = (
             Volume.open(volumes / row["fragment"]),
             slice(row["first_row"], row["end_row"]),
         )
-        path = maps[row["fold"]] / f"{row['region']}.npy"
+        path = paths[row["region"]]
         probabilities = np.load(path, mmap_mode="r")
         inside, labels = volume.mask[rows], volume.labels
         if labels is None or probabilities.shape != inside.shape:
@@ -122,7 +123,7 @@ def read_labelled(
 
 
 def write_oof(
-    maps: Mapping[int, Path],
+    maps: Sequence[Path],
     trained: Sequence[Path],
     regions: pl.DataFrame,
     folds: pl.DataFrame,

@@ -86,6 +86,6 @@ def _join(panels: dict[str, Pixels]) -> Drawn:
     sheet = Image.new("RGB", (len(panels) * (across + _GAP) - _GAP, height + LINE), GROUND)
     for place, (name, pixels) in enumerate(panels.items()):
         left = place * (across + _GAP)
-        write(sheet, (left, 4), name, colour=DIM)
+        write(sheet, (left + 6, 4), name, colour=DIM)
         sheet.paste(Image.fromarray(pixels), (left, LINE))
     return Drawn(encode_webp(sheet), sheet.size)

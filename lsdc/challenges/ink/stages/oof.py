@@ -34,16 +34,16 @@ def score_oof(
     run: InkRun,
     volumes: Manifest,
     folds: Manifest,
-    trained: Mapping[int, Manifest],
-    maps: Mapping[int, Manifest],
+    trained: Sequence[Manifest],
+    maps: Sequence[Manifest],
 ) -> Manifest:
     """Make masks of the maps that each fold predicted, and score them."""
     out, experiment = run.folder, run.experiment
     regions, dealt = run.table(folds, "regions"), run.table(folds, "folds")
     with keeping_oof(out):
         rows = write_oof(
-            {fold: run.at_home(each).folder(run.root) for fold, each in maps.items()},
-            [run.at_home(each).folder(run.root) for each in trained.values()],
+            [run.at_home(each).folder(run.root) for each in maps],
+            [run.at_home(each).folder(run.root) for each in trained],
             regions,
             dealt,
             volumes.folder(run.root),

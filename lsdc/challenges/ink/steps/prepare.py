@@ -8,10 +8,12 @@ from lsdc.challenges.ink.stages.folds import assign_folds
 from lsdc.challenges.ink.stages.index import index_layers
 from lsdc.challenges.ink.stages.maps import predict_fold
 from lsdc.challenges.ink.stages.phantom import write_demo_data
-from lsdc.challenges.ink.stages.training import require_model, train_fold
+from lsdc.challenges.ink.stages.training import train_fold
 from lsdc.challenges.ink.stages.volumes import prepare_volumes
+from lsdc.challenges.ink.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
+from tasks.common.models import require_model
 from tasks.dispatch import trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
 
@@ -77,4 +79,4 @@ def require_model_here(run: InkRun) -> None:
         SettingsError: the backbone, its weights, the size of a tile or the device is unusable.
         StageError: the trial process died.
     """
-    require_model(run, trained_here=not trains_on_gpu_pool())
+    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())

@@ -1,6 +1,5 @@
 """The steps from prepared volumes to trained folds, their maps and their out-of-fold score."""
 
-import logging
 from collections.abc import Callable, Sequence
 
 from lsdc.challenges.ink.run import InkRun
@@ -10,37 +9,42 @@ from lsdc.challenges.ink.stages.training import train_fold
 from lsdc.challenges.ink.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.common.scores import show_losses
-from tasks.common.trainings import dispatch, train_in_parallel
+from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
 from tasks.dispatch import TrainingJob, trains_on_gpu_pool
 
-log = logging.getLogger("lsdc.training")
+Fold = tuple[Manifest, Manifest]
+"""The model of a fold, and its maps of the regions that the fold holds out."""
 
 Do = Callable[[InkRun, Sequence[TrainingJob]], list[Manifest]]
-ByFold = dict[int, Manifest]
 
 
 def train_and_score(run: InkRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds and predict their regions, then score all trained folds."""
+
+    def find(whole: InkRun, fold: int) -> Fold | None:
+        model = find_trained(fold_job(whole, prepared, fold))
+        maps = None if model is None else find_trained(maps_job(whole, prepared, fold, model))
+        return None if model is None or maps is None else (model, maps)
+
     do: Do = _on_workers if trains_on_gpu_pool() else train_in_parallel
-    trained, maps = _with_earlier_folds(run, prepared, *_train(run, prepared, do))
-    score_oof(run, prepared.volumes, prepared.folds, trained, maps)
+    folds = with_earlier_folds(run, _train(run, prepared, do), find)
+    models, maps = ([*each] for each in zip(*folds, strict=True))
+    score_oof(run, prepared.volumes, prepared.folds, models, maps)
     show_losses(run)
-    return [trained[fold] for fold in sorted(trained)]
+    return models
 
 
 def train_here(run: InkRun, prepared: Prepared) -> list[Manifest]:
     """Train the requested folds in this flow run, and predict their regions."""
-    trained, maps = _train(run, prepared, train_in_parallel)
-    return [*trained.values(), *maps.values()]
+    return [each for fold in _train(run, prepared, train_in_parallel) for each in fold]
 
 
-def _train(run: InkRun, prepared: Prepared, do: Do) -> tuple[ByFold, ByFold]:
-    """Return the models of the requested folds, and the maps of the regions they hold out."""
-    wanted = run.folds_to_train
-    folds = do(run, [fold_job(run, prepared, fold) for fold in wanted])
-    trained = dict(zip(wanted, folds, strict=True))
-    maps = do(run, [maps_job(run, prepared, fold, trained[fold]) for fold in wanted])
-    return trained, dict(zip(wanted, maps, strict=True))
+def _train(run: InkRun, prepared: Prepared, do: Do) -> list[Fold]:
+    """Train the models of the requested folds, then predict the regions that they hold out."""
+    models = do(run, [fold_job(run, prepared, fold) for fold in run.folds_to_train])
+    by_fold = zip(run.folds_to_train, models, strict=True)
+    maps = do(run, [maps_job(run, prepared, *each) for each in by_fold])
+    return list(zip(models, maps, strict=True))
 
 
 def _on_workers(run: InkRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
@@ -57,22 +61,3 @@ def maps_job(run: InkRun, prepared: Prepared, fold: int, trained: Manifest) -> T
     """Return the prediction of the regions that a fold holds out."""
     inputs = (run, fold, prepared.volumes, prepared.folds, trained)
     return TrainingJob("train-fold/default", f"maps {fold}", predict_fold, inputs, {"fold": fold})
-
-
-def _with_earlier_folds(
-    run: InkRun, prepared: Prepared, trained: ByFold, maps: ByFold
-) -> tuple[ByFold, ByFold]:
-    """Add earlier folds that are still valid, so that a single fold is not scored alone."""
-    whole = run.model_copy(update={"only_fold": None})
-    for fold in whole.folds_to_train:
-        if fold in trained or (model := _find(fold_job(whole, prepared, fold))) is None:
-            continue
-        if (predicted := _find(maps_job(whole, prepared, fold, model))) is None:
-            continue
-        trained[fold], maps[fold] = model, predicted
-        log.info("fold %d: trained earlier and still valid, so it is scored as well", fold)
-    return trained, maps
-
-
-def _find(job: TrainingJob) -> Manifest | None:
-    return job.stage(*job.inputs) if job.stage.find(*job.inputs) else None

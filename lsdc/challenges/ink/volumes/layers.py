@@ -26,6 +26,7 @@ from lsdc.errors import DataError
 Rows = npt.NDArray[np.unsignedinteger[Any]]
 
 _DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+_GREY = tifffile.PHOTOMETRIC.MINISBLACK
 _COPY = "copy it again"
 
 
@@ -121,7 +122,7 @@ def open_layers(fragment: Fragment) -> Iterator[list[Layer]]:
             than the mask or another type than the first.
     """
     with ExitStack() as opened:
-        layers = [_open(path, opened) for path in list_layers(fragment.folder)]
+        layers = [opened.enter_context(open_layer(path)) for path in list_layers(fragment.folder)]
         for layer in layers:
             if layer.shape != fragment.shape:
                 raise DataError(
@@ -147,22 +148,26 @@ def require_frames(fragments: tuple[Fragment, ...]) -> None:
             pass
 
 
-def _open(path: Path, opened: ExitStack) -> Layer:
-    try:
-        page = opened.enter_context(tifffile.TiffFile(path)).pages[0]
-    except (OSError, IndexError, ValueError, tifffile.TiffFileError) as error:
-        raise DataError(f"{path}: cannot be read as a TIFF file ({error}); {_COPY}") from error
-    assert isinstance(page, tifffile.TiffPage)  # the first page is never a frame
-    dtype = None if page.dtype is None else page.dtype.newbyteorder("=")
-    if page.ndim != 2 or dtype not in _DTYPES or page.photometric != _GREY:
-        kind = getattr(page.photometric, "name", page.photometric)
-        raise DataError(
-            f"{path}: {dtype} {page.shape} ({kind}), expected a grey picture (MINISBLACK) of 8 or "
-            "16 bits a pixel; convert it"
-        )
-    assert dtype is not None
-    segment_rows = min(page.chunks[0], page.shape[0])
-    return Layer(path, (page.shape[0], page.shape[1]), dtype, segment_rows, page)
+@contextmanager
+def open_layer(path: Path) -> Iterator[Layer]:
+    """Open the TIFF file of one layer.
 
-
-_GREY = tifffile.PHOTOMETRIC.MINISBLACK
+    Raises:
+        DataError: it is missing, or is not a grey TIFF file of 8 or 16 bits.
+    """
+    with ExitStack() as opened:
+        try:
+            page = opened.enter_context(tifffile.TiffFile(path)).pages[0]
+        except (OSError, IndexError, ValueError, tifffile.TiffFileError) as error:
+            raise DataError(f"{path}: cannot be read as a TIFF file ({error}); {_COPY}") from error
+        assert isinstance(page, tifffile.TiffPage)  # the first page is never a frame
+        dtype = None if page.dtype is None else page.dtype.newbyteorder("=")
+        if page.ndim != 2 or dtype not in _DTYPES or page.photometric != _GREY:
+            kind = getattr(page.photometric, "name", page.photometric)
+            raise DataError(
+                f"{path}: {dtype} {page.shape} ({kind}), expected a grey picture (MINISBLACK) of 8 "
+                "or 16 bits a pixel; convert it"
+            )
+        assert dtype is not None
+        segment_rows = min(page.chunks[0], page.shape[0])
+        yield Layer(path, (page.shape[0], page.shape[1]), dtype, segment_rows, page)
