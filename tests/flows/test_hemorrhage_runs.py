@@ -144,6 +144,41 @@ def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:
     assert "an experiment of RSNA 2024" in done.err.replace("\n", " ")
 
 
+@pytest.mark.slow_runs
+@pytest.mark.parametrize(("beside", "folds"), [("nothing", 4), ("the phantom", 2)])
+def test_real_studies_are_predicted_whole(
+    beside: str, folds: int, data: Path, presets: Path, real_data: Path, tmp_path: Path
+) -> None:
+    real = real_data / "hemorrhage"
+    mixed = real if beside == "nothing" else join_folders([real, data], tmp_path / "mixed")
+    home = tmp_path / "home"
+    given = ("--experiment", "tiny", "--data", mixed, "--folds", str(folds), "--home", home)
+    done = lsdc("run-local", *given, "--threads", "1")
+    assert done.code == 0, done.out + done.err
+    oof = pl.read_parquet(home / "runs/tiny/oof.parquet")
+    labels = read_labels(mixed)
+    # One file of the phantom has too few pixels and is in no fold; all real ones are.
+    missing = labels.join(oof, on="image_id", how="anti")["image_id"].to_list()
+    assert len(missing) == (beside == "the phantom")
+    assert {*read_labels(real)["image_id"]} <= {*oof["image_id"]}
+    assert oof["fold"].n_unique() == folds
+    written = pl.read_csv(home / "runs/tiny/submission.csv")
+    sample = pl.read_csv(mixed / "stage_2_sample_submission.csv")
+    assert written["ID"].to_list() == sample["ID"].to_list()
+    assert written["Label"].is_between(0, 1, closed="none").all()
+
+
+def join_folders(folders: list[Path], out: Path) -> Path:
+    """Make one competition of several: their images as links, and their tables joined."""
+    for part in ("stage_2_train_images", "stage_2_test_images"):
+        (out / part).mkdir(parents=True)
+        for file in (file for folder in folders for file in (folder / part).iterdir()):
+            (out / part / file.name).symlink_to(file)
+    for name in ("stage_2_train.csv", "stage_2_sample_submission.csv"):
+        pl.concat([pl.read_csv(folder / name) for folder in folders]).write_csv(out / name)
+    return out
+
+
 @pytest.mark.slow_prefect
 def test_pools_train_folds_of_this_challenge_to_the_same_bits(
     data: Path, home: Path, tmp_path: Path

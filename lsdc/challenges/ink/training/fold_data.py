@@ -79,7 +79,8 @@ def read_fold(
 
     def ranges(table: pl.DataFrame) -> list[tuple[int, Volume, tuple[int, int]]]:
         rows = table.select("fragment", "first_row", "end_row").rows()
-        return [(names.index(name), opened[names.index(name)], own) for name, *own in rows]
+        numbered = [(names.index(name), (first, end)) for name, first, end in rows]
+        return [(number, opened[number], own) for number, own in numbered]
 
     learnt = Places.join(grid_within(*each, size, step) for each in ranges(allowed))
     learnt = learnt.where(learnt.mask >= max(1, experiment.sampling.min_mask * size**2))

@@ -42,7 +42,8 @@ class TileDraw:
             random.permutation(np.flatnonzero(groups == group))[:count]
             for group, count in ((1, self.inked), (0, self.empty))
         ]
-        return np.sort(np.concatenate(chosen)).tolist()
+        drawn: list[int] = np.sort(np.concatenate(chosen)).tolist()
+        return drawn
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import DataError
 from lsdc.store.files import write_text
-from lsdc.training.trained_fold import FACTS
+from lsdc.training.trained_fold import FACTS, WEIGHTS
 
 FOLDER = "ensemble"  # in the folder of a run
 FITTED, MEMBERS = "ensemble.json", "members.parquet"  # in this folder
-_WEIGHTS = "model.safetensors"
 
 
 class FittedOn(BaseModel):
@@ -40,7 +39,7 @@ class FittedOn(BaseModel):
         return cls(
             runs={name: folders[0].parent.name for name, folders in members.items()},
             models={
-                name: {each["fold"]: each["digests"][_WEIGHTS] for each in own}
+                name: {each["fold"]: each["digests"][WEIGHTS] for each in own}
                 for name, own in facts.items()
             },
             selected=any(each["selected"] for own in facts.values() for each in own),

@@ -19,6 +19,7 @@ from lsdc.training.events import ModelPredicting
 from lsdc.training.explanation import Explanation, explain, join_explanations
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
+from lsdc.training.trained_fold import WEIGHTS
 
 
 def work(job: ExplainJob, on_event: OnEvent) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def work(job: ExplainJob, on_event: OnEvent) -> dict[str, Any]:
         samples = as_samples(job.crops, whole)
         place_of = {row: place for place, row in enumerate(whole["row"])}
         places = [place_of[row] for row in rows]
-        restore_weights(model, folder / "model.safetensors", of=experiment.name)
+        restore_weights(model, folder / WEIGHTS, of=experiment.name)
         with advice_when_memory_runs_out(batch_size, device):
             found = predict_grades(model, samples, experiment, device=device)
             probabilities.append(found[places])

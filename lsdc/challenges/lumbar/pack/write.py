@@ -40,7 +40,6 @@ from lsdc.challenges.lumbar.pack.libraries import (
 )
 from lsdc.challenges.lumbar.pack.notebook import notebook_text
 from lsdc.challenges.lumbar.predict.models import (
-    WEIGHTS,
     EnsembleModels,
     Models,
     TrainedModels,
@@ -52,6 +51,7 @@ from lsdc.messages import few
 from lsdc.store.files import digest_file, write_folder
 from lsdc.store.fingerprint import fingerprint_code, source_files
 from lsdc.store.runs import read_record, stored_score
+from lsdc.training.trained_fold import WEIGHTS
 
 _WORKER = "lsdc.challenges.lumbar.pack.submit"
 _PROJECT = Path(__file__).parents[4]

@@ -16,9 +16,7 @@ from lsdc.challenges.lumbar.scoring.prior import prior_table
 from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.errors import DataError
 from lsdc.store.files import digest_file
-from lsdc.training.trained_fold import FACTS
-
-WEIGHTS = "model.safetensors"
+from lsdc.training.trained_fold import FACTS, WEIGHTS
 
 
 @dataclass(frozen=True)
