@@ -7,6 +7,7 @@ import pytest
 
 from lsdc.challenges.challenge import Challenge
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.ink.challenge import INK
 from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.challenges.registry import (
     CHALLENGES,
@@ -24,7 +25,11 @@ from lsdc.store.home import open_home
 from lsdc.store.runs import RECORD, RunRecord
 from tasks.request import RunRequest
 
-TABLES = {LUMBAR: "train.csv", HEMORRHAGE: "stage_2_train.csv"}
+TABLES = {
+    LUMBAR: "train.csv",
+    HEMORRHAGE: "stage_2_train.csv",
+    INK: "train/1/inklabels.png",
+}
 
 
 @pytest.fixture
@@ -41,8 +46,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def folder_of(challenge: Challenge, parent: Path) -> Path:
     folder = parent / challenge.name
-    folder.mkdir()
-    (folder / TABLES[challenge]).write_text("")
+    table = folder / TABLES[challenge]
+    table.parent.mkdir(parents=True)
+    table.write_text("")
     return folder
 
 

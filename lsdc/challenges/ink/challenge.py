@@ -105,7 +105,7 @@ class Ink(Challenge):
 
     def summarise(self, run: "InkRun") -> list[str]:
         """Return a line on the rule that masks are made by."""
-        from lsdc.challenges.ink.masks.oof import Rules
+        from lsdc.challenges.ink.masks.rules import Rules
 
         return [f"masks of test fragments: {Rules.read(run.folder).final.describe()}"]
 

@@ -1,8 +1,7 @@
 """Out-of-fold maps scored: a row a region, with the mask that a nested rule makes of its map."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +13,16 @@ from lsdc.challenges.ink import columns
 from lsdc.challenges.ink.config.mask import MaskConfig
 from lsdc.challenges.ink.masks.labelled import Labelled
 from lsdc.challenges.ink.masks.nested import Nested, fit_nested
-from lsdc.challenges.ink.masks.rule import Rule
+from lsdc.challenges.ink.masks.rules import Rules
 from lsdc.challenges.ink.masks.variants import VARIANTS_FILE, Variants, try_variants
 from lsdc.challenges.ink.scoring.metric import Counts, mean_score
 from lsdc.challenges.ink.volumes.volume import Volume
 from lsdc.errors import StageError
 from lsdc.scoring.oof import scores_of_folds, were_selected, write_scores
-from lsdc.store.files import write_text
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
-RULES = "rules.json"
 HOLDOUT = "holdout.parquet"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The rules of a run.
-
-    Attributes:
-        final: that for the test set, fitted on all folds.
-        folds: that of each fold's regions, fitted on the other folds.
-    """
-
-    final: Rule
-    folds: Mapping[int, Rule]
-
-    def of(self, fold: int | None) -> Rule:
-        """Return the rule of a fold's regions; None is the test set."""
-        return self.final if fold is None else self.folds.get(fold, self.final)
-
-    @classmethod
-    def read(cls, folder: Path) -> "Rules":
-        """Read the rules of the run in a folder."""
-        stored = json.loads((folder / RULES).read_text(encoding="utf-8"))
-        folds = {int(fold): Rule(**each) for fold, each in stored["folds"].items()}
-        return cls(Rule(**stored["final"]), folds)
-
-    def write(self, folder: Path) -> None:
-        """Write them into the folder of a run."""
-        folds = {str(fold): asdict(rule) for fold, rule in self.folds.items()}
-        text = json.dumps({"final": asdict(self.final), "folds": folds}, indent=2)
-        write_text(folder / RULES, text + "\n")
 
 
 class OutOfFold(Table):

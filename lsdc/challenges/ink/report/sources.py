@@ -11,7 +11,7 @@ import polars as pl
 
 from lsdc.challenges.ink.catalog_tables import CATALOG
 from lsdc.challenges.ink.folds import Folds, Regions
-from lsdc.challenges.ink.masks.oof import Rules
+from lsdc.challenges.ink.masks.rules import Rules
 from lsdc.challenges.ink.masks.variants import VARIANTS_FILE
 from lsdc.challenges.ink.volumes.volume import PIXELS, Volume
 from lsdc.errors import DataError

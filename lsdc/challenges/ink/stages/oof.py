@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lsdc.challenges.ink.folds import are_leaky
-from lsdc.challenges.ink.masks.oof import RULES, write_oof
+from lsdc.challenges.ink.masks.oof import write_oof
+from lsdc.challenges.ink.masks.rules import RULES
 from lsdc.challenges.ink.masks.variants import VARIANTS_FILE
 from lsdc.challenges.ink.run import InkRun
 from lsdc.store.manifest import Manifest, make_manifest

@@ -1,14 +1,10 @@
 """Submission: masks of the test fragments as runs, for every row of the sample submission."""
 
-import numpy as np
-
-from lsdc.challenges.ink.competition.run_length import encode
 from lsdc.challenges.ink.competition.tables import open_competition
-from lsdc.challenges.ink.masks.oof import RULES, Rules
-from lsdc.challenges.ink.masks.rule import make_mask
+from lsdc.challenges.ink.masks.encode import encode_masks
+from lsdc.challenges.ink.masks.rules import RULES, Rules
 from lsdc.challenges.ink.run import InkRun
 from lsdc.challenges.ink.scoring.submission import write_submission
-from lsdc.challenges.ink.volumes.volume import Volume
 from lsdc.store.files import digest_file
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.former import SUBMISSION_FILES, keeping_submission
@@ -18,7 +14,8 @@ from tasks.stage import stage
 @stage(
     "submission",
     code=(
-        "lsdc.challenges.ink.masks.rule",
+        "lsdc.challenges.ink.masks.encode",
+        "lsdc.challenges.ink.masks.rules",
         "lsdc.challenges.ink.scoring.submission",
         "lsdc.challenges.ink.competition.tables",
     ),
@@ -33,13 +30,8 @@ from tasks.stage import stage
 )
 def assemble_submission(run: InkRun, volumes: Manifest, maps: Manifest) -> Manifest:
     """Write the submission, by the rule that is fitted on all folds."""
-    wanted = open_competition(run.data).row_ids
-    rule = Rules.read(run.folder).final
-    runs = {}
-    for name in wanted:
-        probabilities = np.load(run.at_home(maps).file(run.root, f"{name}.npy"), mmap_mode="r")
-        mask = Volume.open(volumes.file(run.root, name)).mask
-        runs[name] = encode(make_mask(probabilities, np.asarray(mask), rule))
+    wanted, rule = open_competition(run.data).row_ids, Rules.read(run.folder).final
+    runs = encode_masks(wanted, run.at_home(maps).folder(run.root), volumes.folder(run.root), rule)
     out = run.folder
     with keeping_submission(out):
         rows = write_submission(runs, wanted, out / SUBMISSION_FILES[0])

@@ -25,7 +25,10 @@ def test_every_table_resolves_and_its_layers_exist(name: str) -> None:
         (["tiles.size_px=100"], "tiles.size_px"),
         (["model.stride=4"], "without a decoder, logits are at 1/32"),
         (["model.decoder=unet"], "expected less with decoder 'unet'"),
-        (["model.encoder=volume", "model.blocks=2"], "blocks has no effect"),
+        (
+            ["model.encoder=volume", "model.backbone=resnet18", "model.blocks=2"],
+            "blocks has no effect",
+        ),
         (["loss.bce=0"], "expected a weight above 0"),
         (["inference.stride_px=200", "inference.edge_px=32"], "leave gaps; expected at most 192"),
         (["inference.tta=none", "inference.views=square"], "views has no effect"),

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.challenges.ink.masks.oof import Rules, read_labelled
+from lsdc.challenges.ink.masks.oof import read_labelled
 from lsdc.challenges.ink.masks.rule import make_mask
+from lsdc.challenges.ink.masks.rules import Rules
 from lsdc.challenges.ink.masks.variants import CHOSEN
 from lsdc.challenges.ink.scoring.metric import f_beta
 from lsdc.errors import StageError
