@@ -5,7 +5,7 @@ mask, so that each holds about as much papyrus. Two bands of one fragment touch:
 keeps a gap to what is held out, else models would have seen the edges of what they are scored on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,32 +13,16 @@ import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
 from lsdc.challenges.ink import columns
 from lsdc.challenges.ink.competition.pictures import read_mask
 from lsdc.challenges.ink.competition.tables import Competition, Fragment, describe_shape
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import counted
-from lsdc.report.drawing import GROUND, INK, ROOM, Colour, write
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
 
 Mask = NDArray[np.bool_]
-
-# Of the picture of folds, in its pixels.
-_PICTURE_ROWS, _LEAST_WIDTH, _MARGIN = 480, 110, 20
-_DARKER = 0.45  # of the gap
-_COLOURS: tuple[Colour, ...] = (
-    (58, 98, 150),
-    (150, 96, 46),
-    (62, 124, 84),
-    (132, 70, 122),
-    (128, 120, 58),
-    (60, 122, 132),
-    (150, 74, 74),
-    (96, 90, 150),
-)
 
 
 class Regions(Table):
@@ -218,51 +202,6 @@ def write_folds(competition: Competition, out: Path, *, folds: int, bands: Seque
     return dealt.height
 
 
-def draw_folds(
-    regions: pl.DataFrame,
-    folds: pl.DataFrame,
-    pictures: Mapping[str, tuple[Mask, Mask | None]],
-    gap_px: int,
-) -> Image.Image:
-    """Draw the training fragments side by side: the mask in the colour of its fold, ink on it.
-
-    Between regions of different folds, the rows that training on one of them must not touch are
-    darker.
-
-    Args:
-        regions: `Regions`.
-        folds: `Folds`.
-        pictures: of each fragment with a fold, its mask and its labels, (rows, columns) each.
-        gap_px: the gap, in rows of the fragment.
-
-    Returns:
-        A picture of all fragments in one scale, on the dark ground of reports.
-    """
-    placed = regions.join(folds, on="region", maintain_order="left")
-    fragments = placed["fragment"].unique(maintain_order=True).to_list()
-    tallest = max(pictures[name][0].shape[0] for name in fragments)
-    scale = min(1.0, _PICTURE_ROWS / tallest)
-    drawn = [
-        _draw_fragment(placed.filter(fragment=name), *pictures[name], gap_px, scale)
-        for name in fragments
-    ]
-    width = sum(max(each.width, _LEAST_WIDTH) + _MARGIN for each in drawn) + _MARGIN
-    height = max(each.height for each in drawn) + 3 * _MARGIN
-    sheet, left = Image.new("RGB", (width, height), GROUND), _MARGIN
-    for name, each in zip(fragments, drawn, strict=True):
-        write(sheet, (left, _MARGIN), f"fragment {name}")
-        sheet.paste(each, (left, 2 * _MARGIN))
-        for _, region, fold, first, end in (
-            placed.filter(fragment=name)
-            .select("fragment", "region", "fold", "first_row", "end_row")
-            .rows()
-        ):
-            middle = 2 * _MARGIN + scale * (first + end) / 2
-            write(sheet, (left + 6, middle), f"{region}: fold {fold}", anchor="lm", halo=True)
-        left += max(each.width, _LEAST_WIDTH) + _MARGIN
-    return sheet
-
-
 def _regions_of(fragment: Fragment, bands: int) -> list[tuple[object, ...]]:
     mask = read_mask(fragment.mask)
     labels = read_mask(fragment.labels) if fragment.split == "train" else None
@@ -307,26 +246,3 @@ def _equal_areas(in_mask: NDArray[np.int64], bands: int, fragment: Fragment) -> 
 
 def _ranges(regions: pl.DataFrame) -> list[tuple[int, int]]:
     return regions.select("first_row", "end_row").rows()
-
-
-def _draw_fragment(
-    placed: pl.DataFrame, mask: Mask, labels: Mask | None, gap_px: int, scale: float
-) -> Image.Image:
-    rows, columns = max(1, round(scale * mask.shape[0])), max(1, round(scale * mask.shape[1]))
-    fold = np.empty(mask.shape[0], dtype=np.int64)
-    for first, end, number in placed.select("first_row", "end_row", "fold").rows():
-        fold[first:end] = number
-    near = np.zeros(mask.shape[0], dtype=bool)
-    for edge in np.flatnonzero(np.diff(fold)) + 1:
-        near[max(0, edge - gap_px) : edge + gap_px] = True
-    # One row and column of the frame for each of the picture.
-    down = np.arange(rows) * mask.shape[0] // rows
-    right = np.arange(columns) * mask.shape[1] // columns
-    colours = np.array(_COLOURS, dtype=float)[fold[down] % len(_COLOURS)]  # (rows, 3)
-    colours[near[down]] *= _DARKER
-    picture = np.full((rows, columns, 3), ROOM, dtype=float)
-    picture = np.where(mask[np.ix_(down, right)][..., None], colours[:, None], picture)
-    if labels is not None:
-        ink = labels[np.ix_(down, right)][..., None]
-        picture = np.where(ink, 0.4 * picture + 0.6 * np.array(INK), picture)
-    return Image.fromarray(picture.astype(np.uint8))

@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lsdc.challenges.ink.competition.pictures import read_mask
 from lsdc.challenges.ink.competition.tables import Fragment
 from lsdc.challenges.ink.folds import (
     AllowedRows,
@@ -15,7 +14,6 @@ from lsdc.challenges.ink.folds import (
     allowed_rows,
     are_leaky,
     assign_folds,
-    draw_folds,
     find_regions,
 )
 from lsdc.errors import DataError, SettingsError
@@ -140,23 +138,3 @@ def test_folds_leak_only_where_a_fragment_is_shared_with_a_small_gap(
     by_band = find_regions(fragments, (1, 3, 1))
     assert are_leaky(by_band, assign_folds(by_band, 5), 32, 64)
     assert not are_leaky(by_band, assign_folds(by_band, 5), 64, 64)
-
-
-def test_the_picture_shows_each_fold_in_its_colour_ink_on_it_and_darker_gaps(
-    fragments: list[Fragment],
-) -> None:
-    regions = find_regions(fragments, (1, 3, 1))
-    folds = assign_folds(regions, 5)
-    pictures = {each.name: (read_mask(each.mask), None) for each in fragments[:3]}
-    plain = np.asarray(draw_folds(regions, folds, pictures, 0)).astype(int)
-    area = {tuple(colour) for colour in plain[40:160].reshape(-1, 3).tolist()}
-    assert len(area) > 6  # five folds, the ground and the room; letters beside them
-    gaps = np.asarray(draw_folds(regions, folds, pictures, 8)).astype(int)
-    changed = (gaps != plain).any(axis=(1, 2)).nonzero()[0] - 40  # rows of the second fragment
-    _, second, third = regions.filter(fragment="2")["first_row"]
-    expected = {row for edge in (second, third) for row in range(edge - 8, edge + 8)}
-    assert set(changed.tolist()) <= expected
-    assert len(changed) > 20
-    assert gaps.sum() < plain.sum()
-    inked = pictures | {each.name: (read_mask(each.mask),) * 2 for each in fragments[:1]}
-    assert np.asarray(draw_folds(regions, folds, inked, 0)).sum() > plain.sum()
