@@ -286,7 +286,7 @@ def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
         "fold": lambda entry: _cost(entry, *entry.experiment.reported.folds.values()),
         "oof": lambda entry: _cost(entry, entry.experiment.reported.oof),
         "leaderboard": lambda entry: _cost(entry, entry.experiment.reported.leaderboard),
-        "measured": lambda entry: _cost(entry, entry.measured and entry.measured.score),
+        "measured": lambda entry: _cost(entry, entry.measured.score if entry.measured else None),
     }
     if order in ("log", "name"):
         return entries if order == "log" else sorted(entries, key=keys[order])

@@ -1,7 +1,10 @@
 """The sections of a report."""
 
+import numpy as np
 import polars as pl
 
+from lsdc.challenges.ink.config.experiment import Experiment
+from lsdc.challenges.ink.report.fold_picture import draw_folds
 from lsdc.challenges.ink.report.pictures import draw_region
 from lsdc.challenges.ink.report.sources import RunSource
 from lsdc.messages import counted
@@ -16,6 +19,7 @@ from lsdc.report.blocks import (
     Picture,
     Section,
 )
+from lsdc.report.drawing import encode_webp
 from lsdc.report.runs.record import (
     cost_blocks,
     differing_table,
@@ -197,9 +201,28 @@ def reported(sources: list[RunSource]) -> Section | None:
     )
 
 
-def training(sources: list[RunSource]) -> Section:
-    """Return learning curves and the trained folds."""
-    blocks: list[Block] = []
+def folds(source: RunSource) -> list[Picture]:
+    """Return the picture of the folds; none if a fragment's prepared arrays are gone."""
+    placed = source.regions.drop_nulls("fold")
+    volumes = {name: source.volume(name) for name in placed["fragment"].unique(maintain_order=True)}
+    pictures = {
+        name: (np.asarray(volume.mask), np.asarray(volume.labels))
+        for name, volume in volumes.items()
+        if volume is not None
+    }
+    if len(pictures) < len(volumes):
+        return []
+    experiment = Experiment.model_validate(source.experiment)
+    sheet = draw_folds(
+        placed.drop("fold"), placed.select("region", "fold"), pictures, experiment.gap_px
+    )
+    caption = "Folds: darker is what neither side of a border is trained on"
+    return [Picture(caption, encode_webp(sheet), sheet.size)]
+
+
+def training(sources: list[RunSource], *, images: bool) -> Section:
+    """Return learning curves and the trained folds, with a picture of these."""
+    blocks: list[Block] = [*folds(sources[0])] if images else []
     for source in sources:
         learnt = [fold for fold in source.folds if fold.history.height]
         of = "" if len(sources) == 1 else f", {source.name}"

@@ -88,7 +88,7 @@ def _overlays(seen: Seen) -> dict[str, NDArray[np.uint8]]:
         found["probability"] = _with_alpha(heat(seen.probabilities), seen.inside)
     if seen.ink is not None:
         shown = compared(clear, seen.ink, seen.labels)
-        found["mask"] = _with_alpha(shown, shown.any(axis=2))
+        found["mask"] = _with_alpha(shown, shown.max(axis=2) > 0)
     return found
 
 

@@ -101,4 +101,5 @@ def _stretched(pixels: NDArray[np.unsignedinteger], inside: Mask) -> Grey:
         return np.zeros(pixels.shape, np.uint8)
     low, high = np.percentile(pixels[inside], (0.5, 99.5))
     scaled = (pixels.astype(np.float32) - low) / max(high - low, 1) * 255
-    return (scaled.clip(0, 255) * inside[..., None]).astype(np.uint8)
+    grey: Grey = (scaled.clip(0, 255) * inside[..., None]).astype(np.uint8)
+    return grey

@@ -26,7 +26,7 @@ def write_report(sources: Sequence[RunSource], path: Path, *, images: int) -> No
         *([content.pictures(runs[0], images)] if images else []),
         content.masks(runs),
         *([figures] if figures else []),
-        content.training(runs),
+        content.training(runs, images=images > 0),
         content.record(runs),
     ]
     page = Page(

@@ -34,7 +34,7 @@ def test_report_has_the_scores_and_a_picture_of_each_region(home: Home, tmp_path
     text = page(home, tmp_path / "report.html", "ink-demo")
     scores = json.loads((home.run("ink-demo") / "scores.json").read_text())
     assert f"{scores['score']:.4f}" in text
-    assert text.count("data:image/webp;base64,") == 4  # three regions and a test fragment
+    assert text.count("data:image/webp;base64,") == 5  # three regions, a test fragment, the folds
     for words in ("Fold 2: region 2-1", "Test fragment a", "two thresholds", "0.6624"):
         assert words in text
     assert "<script" not in text  # without cases there is nothing to filter
