@@ -52,6 +52,11 @@ def folder_of(challenge: Challenge, parent: Path) -> Path:
     return folder
 
 
+def test_a_table_that_competitions_have_in_common_tells_no_challenge(tmp_path: Path) -> None:
+    (tmp_path / "sample_submission.csv").write_text("Id,Predicted\n")
+    assert challenge_in(tmp_path) is None
+
+
 def test_every_preset_belongs_to_the_challenge_that_brings_it() -> None:
     for challenge in CHALLENGES:
         assert challenge.experiments.challenge == challenge.name
