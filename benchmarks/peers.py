@@ -217,11 +217,8 @@ def _find_points(work: Work, config: CoordinatesConfig) -> float:
         work.folder.mkdir(parents=True)
         seconds = _timed(lambda: walk(work.phantom, work.folder, {}, config, seed=work.seed))
         _disturb(work.folder / "labels.parquet", work.seed)
-        write_stacks(
-            pl.read_parquet(work.folder / "index" / "instances.parquet"),
-            work.folder / "stacks",
-            SIZE,
-        )
+        images = pl.read_parquet(work.folder / "index" / "instances.parquet")
+        write_stacks(images, work.folder / "stacks", SIZE)
         done.write_text(json.dumps(seconds))
     return float(json.loads(done.read_text()))
 

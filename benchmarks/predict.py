@@ -42,7 +42,7 @@ from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.coordinates.learn import learn_points
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
-from lsdc.challenges.lumbar.predict.models import WEIGHTS, TrainedModels
+from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.studies import predict_studies
 from lsdc.challenges.lumbar.scoring.prior import prior_table
 from lsdc.challenges.lumbar.training.network import build_model
@@ -54,6 +54,7 @@ from lsdc.training.checkpoint import save_weights
 from lsdc.training.keypoints.nets import Net, load_net
 from lsdc.training.models.model import SliceModel
 from lsdc.training.process import KEEP_MEMORY, ignore
+from lsdc.training.trained_fold import WEIGHTS
 
 PATIENTS, TAUGHT = 4, 6
 SLICES_AT_ONCE = 16

@@ -8,6 +8,18 @@ from lsdc.report.fitted_tables import Column, FittedTable
 _MOST_REASONS = 8
 
 
+def show_unused_files(quarantined: pl.DataFrame, others: pl.DataFrame, console: Console) -> None:
+    """Print the kinds of files that an index does not use.
+
+    Args:
+        quarantined: count, reason and path of the first file of each kind that cannot be used.
+        others: the same of files that are no images.
+        console: where to print.
+    """
+    show_file_kinds("quarantined", "reason", quarantined, "quarantine", console)
+    show_file_kinds("other files", "kind", others, "other_files", console)
+
+
 def show_file_kinds(title: str, why: str, kinds: pl.DataFrame, name: str, console: Console) -> None:
     """Print kinds of files: the count of each, a description, and the first file.
 

@@ -1,16 +1,40 @@
-"""Report: written at the end of a run, which does not fail without it."""
+"""Report: its key, and how it is written at the end of a run, which does not fail without it."""
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from prefect.exceptions import CancelledRun
 
 from lsdc.errors import InterruptedRunError
 from lsdc.report import CARD, REPORT
+from lsdc.store.files import digest_file, write_text
+from lsdc.store.manifest import Manifest, make_manifest
+from lsdc.store.runs import read_record
+from tasks.former import OOF_FILES
 from tasks.run import Run
 
 log = logging.getLogger("lsdc.report")
+
+
+def shown_of_run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report shows beside the stages' results, for its key."""
+    run: Run = inputs["run"]
+    return {
+        "run": run.name,
+        "record": read_record(run.folder),
+        "experiment": run.experiment,
+        "images": run.images,
+        "scored": [digest_file(run.folder / name) for name in OOF_FILES],
+    }
+
+
+def store_report(run: Run, page: str, card: str) -> Manifest:
+    """Write the report, an HTML page, and the model card, Markdown, into a run's folder."""
+    write_text(run.folder / REPORT, page)
+    write_text(run.folder / CARD, card)
+    return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])
 
 
 def report_if_possible(run: Run, make: Callable[[], object]) -> None:

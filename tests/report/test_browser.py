@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page
 
 from lsdc.challenges.lumbar.report.figures.sources import read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
-from lsdc.challenges.lumbar.report.page.cards import Picture
 from lsdc.challenges.lumbar.report.page.gallery import Images
+from lsdc.report.pictures import Picture
 from tests.challenges.lumbar.report.made_run import write_run
 from tests.report.browsing import LOOKS, chromium, opening
 

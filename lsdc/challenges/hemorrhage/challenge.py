@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from lsdc.challenges.hemorrhage.report.figures.sources import Source as ReportSource
     from lsdc.challenges.hemorrhage.run import HemorrhageRun
     from lsdc.challenges.hemorrhage.terminal.index import PrintedIndex
+    from lsdc.challenges.hemorrhage.terminal.predictions import PrintedPrediction
     from lsdc.experiments.presets import Experiments
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
@@ -139,20 +141,50 @@ class Hemorrhage(Challenge):
     ) -> None:
         """Write a report as an HTML file; the others are compared with the first."""
         from lsdc.challenges.hemorrhage.report.figures.sources import RunSource
+        from lsdc.challenges.hemorrhage.report.page.build import build_report
         from lsdc.challenges.hemorrhage.report.pictures.cases import images_of_cases
-        from lsdc.challenges.hemorrhage.report.write import write_report
+        from lsdc.store.files import write_text
 
         first, drawn = sources[0], None
         if isinstance(first, RunSource) and images:
             say(f"drawing the images of {counted(images, 'case')}")
             drawn = images_of_cases(first.home, first.name, images)
-        write_report(sources, path, drawn)
+        write_text(path, build_report(sources, drawn))
 
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Draw all slices of a study, with labels and predictions."""
         from lsdc.challenges.hemorrhage.report.pictures.sheet import inspect_study
 
         inspect_study(home, run, study, out)
+
+    def predict(
+        self,
+        home: "Home",
+        run: str,
+        folder: Path,
+        out: Path,
+        *,
+        device: str,
+        threads: int,
+        pictures: bool,
+        on_progress: "OnPredicted",
+    ) -> "PrintedPrediction":
+        """Predict any head CT studies with the models of a run."""
+        from lsdc.challenges.hemorrhage.predict.models import models_of_run
+        from lsdc.challenges.hemorrhage.predict.studies import predict_studies
+        from lsdc.challenges.hemorrhage.terminal.predictions import PrintedPrediction
+
+        models = models_of_run(home, run)
+        prediction = predict_studies(
+            folder,
+            models,
+            out,
+            device=device,
+            threads=threads,
+            pictures=pictures,
+            on_progress=on_progress,
+        )
+        return PrintedPrediction(prediction, models, out)
 
 
 HEMORRHAGE = Hemorrhage()

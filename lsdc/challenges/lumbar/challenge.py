@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsdc.challenges.challenge import Challenge, PredictProgress, Scored, Source, Steps
+from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
 from lsdc.challenges.lumbar.config.demo import DemoData
 from lsdc.errors import SettingsError
 from lsdc.messages import counted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
     from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
     from lsdc.experiments.presets import Experiments
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
@@ -163,7 +164,8 @@ class Lumbar(Challenge):
     ) -> None:
         """Write a report as an HTML file; the others are compared with the first."""
         from lsdc.challenges.lumbar.report.figures.sources import RunSource
-        from lsdc.challenges.lumbar.report.write import write_report
+        from lsdc.challenges.lumbar.report.page.build import build_report
+        from lsdc.store.files import write_text
 
         first, drawn = sources[0], None
         if isinstance(first, RunSource) and images and not first.members:
@@ -171,7 +173,7 @@ class Lumbar(Challenge):
 
             say(f"drawing the images of {counted(images, 'case')}")
             drawn = images_of(first, images)
-        write_report(sources, path, drawn)
+        write_text(path, build_report(sources, drawn))
 
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Draw a study: its points, chosen slices and crops, with distances in mm."""
@@ -213,7 +215,7 @@ class Lumbar(Challenge):
         device: str,
         threads: int,
         pictures: bool,
-        on_progress: Callable[[PredictProgress], None],
+        on_progress: "OnPredicted",
     ) -> "PrintedPrediction":
         """Predict any DICOM studies with the models of a run."""
         from lsdc.challenges.lumbar.predict.models import models_of_run

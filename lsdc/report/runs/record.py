@@ -1,20 +1,53 @@
 """Blocks about a run: time and memory, settings, versions, fingerprints, unusable files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from lsdc.messages import counted
 from lsdc.report import numbers
-from lsdc.report.blocks import Block, Cell, DataTable, Paragraph
+from lsdc.report.blocks import Block, Cell, DataTable, Paragraph, Section
+from lsdc.report.runs.content import Content, R
 from lsdc.report.runs.records import RunRecords
 from lsdc.report.runs.trained import TrainedFold
 from lsdc.store.costs import Cost
 
 _MOST_FILES = 200
 _WORDS = frozenset(range(8))
+
+
+def record_section(
+    content: Content[R, Any],
+    of_run: Callable[[R], Sequence[Block]],
+    ids: Mapping[str, str],
+) -> Section:
+    """Return the section about the runs; for several, also the settings that differ.
+
+    Args:
+        content: the content of the report.
+        of_run: returns what a challenge tells of a run, between its costs and its unusable files.
+        ids: the headings of the columns that name an unusable file, by the columns.
+    """
+    blocks: list[Block] = []
+    if len(content.runs) > 1:
+        blocks.append(differing_table(content.runs))
+    for run in content.runs:
+
+        def titled(text: str, name: str = run.name) -> str:
+            return content.titled(text, name)
+
+        bad = titled("Files that could not be used (quarantine)")
+        blocks += [
+            facts_table(titled("What was run"), run, run.folds),
+            *cost_blocks(titled("Time and memory of the stages"), run.costs),
+            *of_run(run),
+            *quarantine_blocks(bad, run.quarantine, ids),
+            settings_table(titled("settings"), run.settings),
+            fingerprints_table(titled("Fingerprints"), run, run.trained),
+        ]
+    return Section("run", "Run", blocks)
 
 
 def facts_table(caption: str, run: RunRecords, folds: Sequence[TrainedFold]) -> DataTable:

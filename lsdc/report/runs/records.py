@@ -1,27 +1,50 @@
 """The records of a run: scores, settings, results of its stages, and what they cost."""
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import polars as pl
 
+from lsdc.errors import DataError
 from lsdc.experiments.expected import Expected
 from lsdc.experiments.reported import Reported
 from lsdc.experiments.settings import WORDS, flatten
+from lsdc.report.runs.trained import TrainedFold
 from lsdc.store.costs import Cost, read_costs
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.garbage import kept_results
 from lsdc.store.home import Home
-from lsdc.store.runs import RunRecord
+from lsdc.store.runs import EXPERIMENT_FILE, RunRecord, read_record
 from lsdc.tables.table import Table
+
+R = TypeVar("R", bound="RunRecords")
+
+_OOF, _SCORES = "oof.parquet", "scores.json"
+
+
+def read_oof(home: Home, name: str) -> pl.DataFrame:
+    """Return the out-of-fold table of a run with scores.
+
+    Raises:
+        DataError: the run has no scores.
+    """
+    folder = home.run(name)
+    if not ((folder / _OOF).is_file() and (folder / _SCORES).is_file()):
+        raise DataError(
+            f"{folder}: no {_OOF} and {_SCORES}, expected a run with scores; train and score its "
+            "folds first"
+        )
+    return read_parquet(folder / _OOF)
 
 
 @dataclass(frozen=True)
-class RunRecords:
-    """A run with scores, and its records.
+class RunRecords(ABC):
+    """A run with scores, and its records; each challenge has a subclass with the predictions.
 
     Attributes:
         catalog: the tables of the challenge's stages, by their names.
@@ -39,6 +62,41 @@ class RunRecords:
     scores: dict[str, Any]
     record: RunRecord | None
     experiment: dict[str, Any]
+
+    @classmethod
+    def read(cls: type[R], home: Home, name: str, **own: Any) -> R:
+        """Read the records of a run with scores; see `read_oof`.
+
+        Args:
+            home: its home.
+            name: the name of its folder.
+            own: what a subclass has beside the records.
+        """
+        folder = home.run(name)
+        experiment = folder / EXPERIMENT_FILE
+        return cls(
+            home=home,
+            name=name,
+            scores=json.loads((folder / _SCORES).read_text(encoding="utf-8")),
+            record=read_record(folder),
+            experiment=json.loads(experiment.read_bytes()) if experiment.is_file() else {},
+            **own,
+        )
+
+    @property
+    @abstractmethod
+    def folds(self) -> list[TrainedFold]:
+        """The trainings of its folds."""
+
+    @property
+    def trained(self) -> list[tuple[str, TrainedFold]]:
+        """All its trainings, by name."""
+        return [(f"Fold {each.fold}", each) for each in self.folds]
+
+    @property
+    @abstractmethod
+    def quarantine(self) -> pl.DataFrame:
+        """The files that it could not use, each once: stage, reason, and what names the file."""
 
     @property
     def reported(self) -> Reported:

@@ -19,6 +19,7 @@ from lsdc.challenges.hemorrhage.quality import (
     stack_checks,
 )
 from lsdc.challenges.hemorrhage.quality.checks import find
+from lsdc.tables.counts import series_sizes, tally
 from lsdc.tables.findings import Finding, Report
 
 # In the order of the report.
@@ -59,12 +60,6 @@ def _count(index: Index) -> dict[str, Any]:
     series = index.images.group_by("split", "study_id", "series_id").agg(
         kind=kind.mode().sort().first(), images=pl.len()
     )
-    slices = series.group_by("kind").agg(
-        series=pl.len(),
-        min=pl.col("images").min(),
-        median=pl.col("images").median(),
-        max=pl.col("images").max(),
-    )
     splits = series["split"].unique().sort(descending=True)  # train before test
     return {
         "files": {
@@ -72,17 +67,11 @@ def _count(index: Index) -> dict[str, Any]:
             "quarantined": index.quarantine.height,
             "others": index.other_files.height,
         },
-        "images": _tally(index.images, "split"),
-        "studies": _tally(index.studies, "split"),
-        "patients": _tally(index.images.unique(["split", "patient"]), "split"),
-        "series": {split: _tally(series.filter(split=split), "kind") for split in splits},
-        "slices": {row.pop("kind"): row for row in slices.sort("kind").to_dicts()},
-        "intercepts": _tally(index.images, "rescale_intercept"),
-        "sizes": _tally(index.images.select(size=pl.format("{} x {}", "rows", "columns")), "size"),
+        "images": tally(index.images, "split"),
+        "studies": tally(index.studies, "split"),
+        "patients": tally(index.images.unique(["split", "patient"]), "split"),
+        "series": {split: tally(series.filter(split=split), "kind") for split in splits},
+        "slices": series_sizes(series),
+        "intercepts": tally(index.images, "rescale_intercept"),
+        "sizes": tally(index.images.select(size=pl.format("{} x {}", "rows", "columns")), "size"),
     }
-
-
-def _tally(table: pl.DataFrame, column: str) -> dict[str, int]:
-    """Count the occurrences of each value."""
-    values = table.group_by(pl.col(column).cast(pl.String)).agg(rows=pl.len()).sort(column)
-    return {str(value): rows for value, rows in values.iter_rows()}

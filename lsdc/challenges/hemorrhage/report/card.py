@@ -13,15 +13,22 @@ from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.messages import counted
 from lsdc.report import numbers
 from lsdc.report.markdown import table
-from lsdc.report.runs.record import versions_of
+from lsdc.report.runs.card import (
+    backbone_row,
+    data_table,
+    digests_table,
+    is_phantom,
+    limits_list,
+    models_table,
+    scores_table,
+)
 
-_PHANTOM = "phantom"
 _ANSWERS = Path("answers", "bleeds.csv")  # in a phantom's folder
-_WEIGHTS = "model.safetensors"
 
 
 def build_card(source: RunSource) -> str:
     """Return the model card of a run."""
+    phantom = is_phantom(source, _ANSWERS)
     parts = [
         f"# Model card: {source.name}",
         _SUMMARY,
@@ -31,15 +38,15 @@ def build_card(source: RunSource) -> str:
         "## Intended use",
         _USE,
         "## What the models are not for",
-        _not_for(source),
+        limits_list(_NOT_FOR, phantom=phantom),
         "## Training data",
-        _data(source),
+        _data(source, phantom=phantom),
         "## Folds",
         *_folds(source),
         "## Scores",
         *_scores(source),
         "## Reproducing the run",
-        _reproducing(source),
+        digests_table(source, source.trained),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -64,47 +71,23 @@ _NOT_FOR = (
 )
 
 
-def _not_for(source: RunSource) -> str:
-    items = list(_NOT_FOR)
-    if _is_phantom(source):
-        items.insert(
-            0,
-            "Anything but trying out the software. The models were trained on a phantom, which "
-            "is synthetic, and have never seen a real image.",
-        )
-    return "\n".join(f"- {item}" for item in items)
-
-
 def _models(source: RunSource) -> str:
-    settings, facts = source.settings, [fold.facts for fold in source.folds]
+    settings = source.settings
     folds = len(source.scored.folds)
     rows = [["Models", f"{folds}, one per fold; test images get the mean of their predictions"]]
-    if backbone := settings.get("model.backbone"):
-        start = "pretrained weights" if settings.get("model.pretrained") else "random weights"
-        rows.append(["Backbone", f"{backbone} of timm, from {start}"])
+    rows += backbone_row(settings)
     if source.sequences:
         kind = settings.get("sequence.kind", "a second model")
         rows.append(["Sequence model", f"{kind}, over the slices of a study, one per fold"])
     if size := settings.get("slices.size_px"):
         rows.append(["Input", f"slices of {size} x {size} px, in windows of Hounsfield units"])
     rows.append(["Output", f"probabilities of {', '.join(PARTS)}"])
-    if source.record:
-        rows += [
-            ["Experiment", source.record.experiment],
-            ["Begun", f"{source.record.begun:%Y-%m-%d} UTC"],
-        ]
-    for name, key in (("Device", "device"), ("CPU", "cpu"), ("Seed", "seed")):
-        if values := sorted({str(each[key]) for each in facts if key in each}):
-            rows.append([name, ", ".join(values)])
-    if versions := versions_of(source.folds):
-        rows.append(["Versions", ", ".join(versions)])
-    return table(["", "Value"], rows)
+    return models_table(rows, source, source.folds)
 
 
-def _data(source: RunSource) -> str:
+def _data(source: RunSource, *, phantom: bool) -> str:
     rows = source.scored.rows
-    facts = [
-        ["Data", "phantom (synthetic)" if _is_phantom(source) else "competition"],
+    counts = [
         ["Patients", numbers.count(rows["patient"].n_unique())],
         ["Studies", numbers.count(rows["study_id"].n_unique())],
         ["Slices with labels", numbers.count(rows.height)],
@@ -112,11 +95,8 @@ def _data(source: RunSource) -> str:
             [f"Slices with {name.lower()}", numbers.count(int(rows[f"label_{part}"].sum()))]
             for part, name in LABEL_NAMES.items()
         ),
-        ["Files that could not be used", numbers.count(source.quarantine.height)],
     ]
-    if source.record and source.record.tables:
-        facts.append(["SHA-256 of the training tables", f"`{source.record.tables}`"])
-    return table(["", "Value"], facts)
+    return data_table(counts, source, bad_files=source.quarantine.height, phantom=phantom)
 
 
 def _folds(source: RunSource) -> list[str]:
@@ -142,19 +122,7 @@ def _folds(source: RunSource) -> list[str]:
 
 def _scores(source: RunSource) -> list[str]:
     scored, spans = source.scored, compare([source.scored]).intervals[0]
-    prior, agreed = scored.prior.as_dict(), agreements(scored)
-    rows = []
-    for part, value in scored.score.as_dict().items():
-        auc = agreed[part].auc if part in agreed else None
-        rows.append(
-            [
-                PART_NAMES[part],
-                numbers.loss(value),
-                numbers.interval(spans[part].low, spans[part].high) if spans else numbers.MISSING,
-                numbers.loss(prior[part]),
-                numbers.MISSING if auc is None else f"{auc:.3f}",
-            ]
-        )
+    aucs = {part: f"{each.auc:.3f}" for part, each in agreements(scored).items() if each.auc}
     notes = []
     if held_out := source.scores.get("holdout"):
         notes.append(
@@ -166,26 +134,13 @@ def _scores(source: RunSource) -> list[str]:
         "Log losses; lower is better. The score is their mean, in which any counts twice. The 95 % "
         "interval comes from drawing patients with replacement. A model has to beat the prior, "
         "which predicts each label's share for every slice. ROC AUC is for information.",
-        table(["", "Out of fold", "95 % interval", "Prior", "ROC AUC"], rows),
+        scores_table(
+            scored.score.as_dict(),
+            scored.prior.as_dict(),
+            spans,
+            names=PART_NAMES,
+            prior_name="Prior",
+            further={"ROC AUC": aucs},
+        ),
         *notes,
     ]
-
-
-def _reproducing(source: RunSource) -> str:
-    rows = [[f"Result {path.parent.name}", f"`{path.name}`"] for path in source.results]
-    trained = [("Fold", source.folds), ("Sequence", source.sequences)]
-    rows += [
-        [f"{name} {fold.fold}, {_WEIGHTS}", f"`{fold.facts['digests'][_WEIGHTS]}`"]
-        for name, folds in trained
-        for fold in folds
-    ]
-    settings = "`run.json`, next to this file, has all settings. SHA-256 of what was made:"
-    return f"{settings}\n\n{table(['', 'SHA-256'], rows)}"
-
-
-def _is_phantom(source: RunSource) -> bool:
-    """Return whether the run was trained on a phantom, the home's or one in another folder."""
-    if source.record is None:
-        return False
-    data = source.record.data
-    return data == _PHANTOM or (Path(data) / _ANSWERS).is_file()

@@ -15,7 +15,7 @@ from lsdc.dicom.names import escape_name
 from lsdc.dicom_index.other_files import group_others
 from lsdc.dicom_index.quarantine import count_files, group_reasons, refuse_bad_files
 from lsdc.messages import counted
-from lsdc.report.file_kinds import show_file_kinds
+from lsdc.report.file_kinds import show_unused_files
 from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.catalog import publish_catalog
 from lsdc.store.files import write_folder
@@ -82,10 +82,8 @@ class PrintedIndex:
                     ]
                 )
             )
-        reasons = group_reasons(tables.quarantine)
-        show_file_kinds("quarantined", "reason", reasons, "quarantine", console)
-        others = group_others(tables.other_files)
-        show_file_kinds("other files", "kind", others, "other_files", console)
+        reasons, others = group_reasons(tables.quarantine), group_others(tables.other_files)
+        show_unused_files(reasons, others, console)
 
 
 def index_into(

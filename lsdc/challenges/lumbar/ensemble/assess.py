@@ -1,6 +1,6 @@
 """What an ensemble scores, what each member scores, and what each adds: with paired intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ class Assessed:
     """Scored predictions, with an interval for the score and each part; None without rows."""
 
     scored: Scored
-    intervals: tuple[Interval | None, ...]
+    intervals: Mapping[str, Interval | None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def assess(
         predictions=predictions,
         ensemble=Assessed(ensemble, both.intervals[0]),
         mean=Assessed(mean, both.intervals[1]),
-        gain=both.differences[0][0],
+        gain=both.differences[0]["score"],
         members=tuple(_judge(config, members, each, labels, folds, ensemble) for each in members),
     )
 
@@ -146,7 +146,8 @@ def _judge(
     without = _scored("the others", predict(config, others, labels, folds), labels)
     if without is None:
         return MemberScore(member.name, assessed, None)
-    return MemberScore(member.name, assessed, compare([ensemble, without]).differences[0][0])
+    adds = compare([ensemble, without]).differences[0]["score"]
+    return MemberScore(member.name, assessed, adds)
 
 
 def _scored(name: str, predictions: pl.DataFrame, labels: pl.DataFrame) -> Scored | None:

@@ -6,8 +6,8 @@ import polars as pl
 
 from lsdc.challenges.lumbar.explain.cases import Case, SliceSeen, draw_cases
 from lsdc.challenges.lumbar.explain.trained import NamedRun
-from lsdc.challenges.lumbar.report.page.cards import Picture, Pictures
 from lsdc.challenges.lumbar.report.page.gallery import Images
+from lsdc.report.pictures import Picture, Pictures
 
 
 def images_of(

@@ -27,6 +27,7 @@ from lsdc.challenges.lumbar.quality.place_checks import points_without_an_image
 from lsdc.challenges.lumbar.quality.side_checks import side_pairs, t1_orders
 from lsdc.dicom_index.index import Index
 from lsdc.dicom_index.quarantine import count_files
+from lsdc.tables.counts import series_sizes, tally
 from lsdc.tables.findings import Report
 
 # In the order of the report; the corrections come between.
@@ -82,14 +83,14 @@ def _count_tables(competition: Competition) -> dict[str, Any]:
     series, points = competition.series, competition.annotations
     pairs = side_pairs(points, None)
     return {
-        "studies": _tally(series.unique(["split", "study_id"]), "split"),
+        "studies": tally(series.unique(["split", "study_id"]), "split"),
         "series": {
-            split: _tally(series.filter(split=split), "series_description")
+            split: tally(series.filter(split=split), "series_description")
             for split in series["split"].unique(maintain_order=True)
         },
         "labels": competition.labels["grade"].drop_nulls().len(),
-        "annotations": _tally(points, "condition"),
-        "t1_series_by_order_of_sides": _tally(t1_orders(pairs), "order"),
+        "annotations": tally(points, "condition"),
+        "t1_series_by_order_of_sides": tally(t1_orders(pairs), "order"),
     }
 
 
@@ -99,12 +100,6 @@ def _count_index(index: Index) -> dict[str, Any]:
         kind=pl.coalesce("series_description", "plane", pl.lit("unknown"))
     )
     with_images = series.filter(pl.col("images") > 0)
-    slices = with_images.group_by("kind").agg(
-        series=pl.len(),
-        min=pl.col("images").min(),
-        median=pl.col("images").median(),
-        max=pl.col("images").max(),
-    )
     kinds = sorted(with_images["kind"].unique())
     return {
         "files": {
@@ -113,16 +108,10 @@ def _count_index(index: Index) -> dict[str, Any]:
             "others": index.other_files.height,
         },
         "indexed_studies": index.studies.height,
-        "slices": {row.pop("kind"): row for row in slices.sort("kind").to_dicts()},
+        "slices": series_sizes(with_images),
         "orientation_groups": {
-            kind: _tally(with_images.filter(kind=kind), "orientation_groups") for kind in kinds
+            kind: tally(with_images.filter(kind=kind), "orientation_groups") for kind in kinds
         },
-        "planes": {kind: _tally(with_images.filter(kind=kind), "plane") for kind in kinds},
-        "orders": {kind: _tally(with_images.filter(kind=kind), "order") for kind in kinds},
+        "planes": {kind: tally(with_images.filter(kind=kind), "plane") for kind in kinds},
+        "orders": {kind: tally(with_images.filter(kind=kind), "order") for kind in kinds},
     }
-
-
-def _tally(table: pl.DataFrame, column: str) -> dict[str, int]:
-    """Count the occurrences of each value."""
-    values = table.group_by(pl.col(column).cast(pl.String)).agg(rows=pl.len()).sort(column)
-    return {str(value): rows for value, rows in values.iter_rows()}

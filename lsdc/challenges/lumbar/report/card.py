@@ -1,26 +1,35 @@
 """A run's model card in Markdown: what its models are, their data, their scores, their limits."""
 
+from pathlib import Path
+
 from lsdc import __version__
 from lsdc.challenges.lumbar.config.crops import CropsConfig
 from lsdc.challenges.lumbar.quality.corrections import describe_corrections
 from lsdc.challenges.lumbar.report.figures.groups import FEWEST_STUDIES, study_groups
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, GRADES_SHOWN, PART_NAMES
-from lsdc.challenges.lumbar.scoring.bootstrap import bootstrap
+from lsdc.challenges.lumbar.scoring.compared import compare
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.dicom_index.series import Series
 from lsdc.messages import counted
 from lsdc.report import numbers
 from lsdc.report.markdown import table
-from lsdc.report.runs.record import versions_of
-from lsdc.tables.resampling import interval
+from lsdc.report.runs.card import (
+    backbone_row,
+    data_table,
+    digests_table,
+    is_phantom,
+    limits_list,
+    models_table,
+    scores_table,
+)
 
-_PHANTOM = "phantom"
-_WEIGHTS = "model.safetensors"
+_ANSWERS = Path("answers", "grades.csv")  # in a phantom's folder
 
 
 def build_card(source: RunSource) -> str:
     """Return the model card of a run."""
+    phantom = is_phantom(source, _ANSWERS)
     parts = [
         f"# Model card: {source.name}",
         _SUMMARY,
@@ -29,9 +38,9 @@ def build_card(source: RunSource) -> str:
         "## Intended use",
         _USE.format(run=source.name),
         "## What the models are not for",
-        _not_for(source),
+        limits_list(_NOT_FOR, phantom=phantom),
         "## Training data",
-        *_data(source),
+        *_data(source, phantom=phantom),
         "## Folds",
         *_folds(source),
         "## Scores",
@@ -39,7 +48,7 @@ def build_card(source: RunSource) -> str:
         "## Scores by group of studies",
         *_groups(source),
         "## Reproducing the run",
-        _reproducing(source),
+        digests_table(source, source.trained),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -66,60 +75,33 @@ _NOT_FOR = (
 )
 
 
-def _not_for(source: RunSource) -> str:
-    items = list(_NOT_FOR)
-    if _is_phantom(source):
-        items.insert(
-            0,
-            "Anything but trying out the software. The models were trained on a phantom, which "
-            "is synthetic, and have never seen a real image.",
-        )
-    return "\n".join(f"- {item}" for item in items)
-
-
 def _models(source: RunSource) -> str:
-    settings, facts = source.settings, [fold.facts for fold in source.folds]
+    settings = source.settings
     named = {name: f"crops.{name}" for name in CropsConfig.model_fields}
     crops = {name: settings[key] for name, key in named.items() if key in settings}
     rows = [["Models", f"{len(source.scored.folds)}, one per fold; predictions are their mean"]]
     if source.members:
         rows = [["Members", f"{', '.join(source.members)}, each with a card of its own"]]
-    if backbone := settings.get("model.backbone"):
-        start = "pretrained weights" if settings.get("model.pretrained") else "random weights"
-        rows.append(["Backbone", f"{backbone} of timm, from {start}"])
+    rows += backbone_row(settings)
     if "size_px" in crops:
         height, width = CropsConfig.model_validate(crops).shape
         rows.append(
             ["Input", f"crops of {width} x {height} px of the slices around each disc level"]
         )
     rows.append(["Output", f"probabilities of {', '.join(GRADES_SHOWN)} for each condition"])
-    if source.record:
-        rows += [
-            ["Experiment", source.record.experiment],
-            ["Begun", f"{source.record.begun:%Y-%m-%d} UTC"],
-        ]
-    for name, key in (("Device", "device"), ("CPU", "cpu"), ("Seed", "seed")):
-        if values := sorted({str(each[key]) for each in facts if key in each}):
-            rows.append([name, ", ".join(values)])
-    if versions := versions_of(source.folds):
-        rows.append(["Versions", ", ".join(versions)])
-    return table(["", "Value"], rows)
+    return models_table(rows, source, source.folds)
 
 
-def _data(source: RunSource) -> list[str]:
+def _data(source: RunSource, *, phantom: bool) -> list[str]:
     rows = source.scored.rows
     series = source.table(Series).filter(split="train")
-    facts = [
-        ["Data", "phantom (synthetic)" if _is_phantom(source) else "competition"],
+    counts = [
         ["Studies with labels", numbers.count(rows["study_id"].n_unique())],
         ["Series", numbers.count(series.height)],
         ["Images", numbers.count(int(series["images"].sum()))],
         ["Labelled rows", numbers.count(rows.height)],
         *([] if source.members else [["Corrections of annotated points", _corrections(source)]]),
-        ["Files that could not be used", numbers.count(source.quarantine.height)],
     ]
-    if source.record and source.record.tables:
-        facts.append(["SHA-256 of the training tables", f"`{source.record.tables}`"])
     grades = [
         [
             CONDITION_NAMES[str(condition)],
@@ -131,7 +113,7 @@ def _data(source: RunSource) -> list[str]:
         for condition in CONDITIONS
     ]
     return [
-        table(["", "Value"], facts),
+        data_table(counts, source, bad_files=source.quarantine.height, phantom=phantom),
         "Labels by condition and grade:",
         table(["Condition", *GRADES_SHOWN], grades),
     ]
@@ -176,19 +158,6 @@ def _folds(source: RunSource) -> list[str]:
 
 def _scores(source: RunSource) -> list[str]:
     scored = source.scored
-    draws = bootstrap([scored])[0]  # (draws, 1 + parts)
-    prior = scored.prior.as_dict()
-    rows = []
-    for number, (part, value) in enumerate(scored.score.as_dict().items()):
-        span = None if value is None else interval(draws[:, number])
-        rows.append(
-            [
-                PART_NAMES[part],
-                numbers.loss(value),
-                numbers.interval(span.low, span.high) if span else numbers.MISSING,
-                numbers.loss(prior[part]),
-            ]
-        )
     notes = []
     if source.reported.oof is not None:
         notes.append(
@@ -205,7 +174,13 @@ def _scores(source: RunSource) -> list[str]:
         "Log losses with the competition's weights; lower is better. The 95 % interval comes from "
         "drawing studies with replacement. A model has to beat the weighted prior, which predicts "
         "the same probabilities for every study.",
-        table(["", "Out of fold", "95 % interval", "Weighted prior"], rows),
+        scores_table(
+            scored.score.as_dict(),
+            scored.prior.as_dict(),
+            compare([scored]).intervals[0],
+            names=PART_NAMES,
+            prior_name="Weighted prior",
+        ),
         *notes,
     ]
 
@@ -227,17 +202,3 @@ def _groups(source: RunSource) -> list[str]:
         "There are no scores by maker or field strength: lsdc does not read them from the files.",
         table(["", "Group", "Studies", "Score", "95 % interval"], rows),
     ]
-
-
-def _reproducing(source: RunSource) -> str:
-    rows = [[f"Result {path.parent.name}", f"`{path.name}`"] for path in source.results]
-    rows += [
-        [f"Fold {fold.fold}, {_WEIGHTS}", f"`{fold.facts['digests'][_WEIGHTS]}`"]
-        for fold in source.folds
-    ]
-    settings = "`run.json`, next to this file, has all settings. SHA-256 of what was made:"
-    return f"{settings}\n\n{table(['', 'SHA-256'], rows)}"
-
-
-def _is_phantom(source: RunSource) -> bool:
-    return source.record is not None and source.record.data == _PHANTOM

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 
 from lsdc.challenges.lumbar.run import LumbarRun
-from lsdc.report import CARD, REPORT
-from lsdc.store.files import digest_file
-from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.store.runs import read_record
-from tasks.former import OOF_FILES
+from lsdc.store.manifest import Manifest
+from tasks.common.report import shown_of_run, store_report
 from tasks.stage import stage
 
 
 @stage(
     "report",
     code=(
-        "lsdc.challenges.lumbar.report.write",
+        "lsdc.challenges.lumbar.report.card",
+        "lsdc.challenges.lumbar.report.page.build",
         "lsdc.challenges.lumbar.report.figures.sources",
         "lsdc.challenges.lumbar.explain.gallery",
     ),
@@ -22,13 +20,7 @@ from tasks.stage import stage
         *("jinja2", "numpy", "opencv-python-headless", "pillow", "polars", "scikit-learn", "scipy"),
         *("timm", "torch"),
     ),
-    uses=lambda inputs: {
-        "run": inputs["run"].name,
-        "record": read_record(inputs["run"].folder),
-        "experiment": inputs["run"].experiment,
-        "images": inputs["run"].images,
-        "scored": [digest_file(inputs["run"].folder / name) for name in OOF_FILES],
-    },
+    uses=shown_of_run,
     run_name="report",
     timeout_hours=1,
 )
@@ -43,14 +35,13 @@ def make_report(
     """
     # They load numpy, Jinja and more, which a run with a stored report does not need.
     from lsdc.challenges.lumbar.explain.gallery import images_of
+    from lsdc.challenges.lumbar.report.card import build_card
     from lsdc.challenges.lumbar.report.figures.sources import read_run
-    from lsdc.challenges.lumbar.report.write import write_card, write_report
+    from lsdc.challenges.lumbar.report.page.build import build_report
 
     source = read_run(run.home, run.name)
     # This host may have no GPU, although the workers that trained the folds have.
     device = "cpu" if run.device == "cpu" else "auto"
     cases = 0 if source.members else run.images  # an ensemble has no crops of its own
     images = images_of(source, cases, device=device, threads=run.threads)
-    write_report([source], run.folder / REPORT, images)
-    write_card(source, run.folder / CARD)
-    return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])
+    return store_report(run, build_report([source], images), build_card(source))

@@ -122,11 +122,11 @@ def _intervals(listed: Sequence[MemberScore]) -> FittedTable:
 
 def _losses(assessed: Assessed) -> dict[str, Any]:
     losses = assessed.scored.score.as_dict()
-    spans = dict(zip(losses, assessed.intervals, strict=True))
     return {
         **losses,
         "intervals": {
-            part: [span.low, span.high] if span else None for part, span in spans.items()
+            part: [span.low, span.high] if span else None
+            for part, span in assessed.intervals.items()
         },
     }
 
@@ -142,7 +142,7 @@ def _loss(value: float | None) -> str:
 
 
 def _span(assessed: Assessed | None) -> str:
-    interval = assessed.intervals[0] if assessed else None
+    interval = assessed.intervals["score"] if assessed else None
     return "-" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 

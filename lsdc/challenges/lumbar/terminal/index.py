@@ -14,7 +14,7 @@ from lsdc.dicom_index.other_files import group_others
 from lsdc.dicom_index.quarantine import group_reasons
 from lsdc.dicom_index.twins import describe_twins
 from lsdc.messages import Spell, counted, few
-from lsdc.report.file_kinds import show_file_kinds
+from lsdc.report.file_kinds import show_unused_files
 from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.store.home import Home
 
@@ -101,11 +101,8 @@ class PrintedIndex:
         if twins := describe_twins(tables.twins, spell):
             line = f"the same images under two ids, {counted(len(twins), 'time')}: {few(twins)}"
             console.print(line, style="yellow", highlight=False)
-        reasons = group_reasons(tables.quarantine)
-        show_file_kinds("quarantined", "reason", reasons, "quarantine", console)
-        show_file_kinds(
-            "other files", "kind", group_others(tables.other_files), "other_files", console
-        )
+        reasons, others = group_reasons(tables.quarantine), group_others(tables.other_files)
+        show_unused_files(reasons, others, console)
 
 
 def _kinds(tables: Index) -> pl.DataFrame:

@@ -1,9 +1,7 @@
 """Runs with made-up predictions, written by the code that real runs are written by."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ from lsdc.challenges.hemorrhage.config.presets import EXPERIMENTS
 from lsdc.challenges.hemorrhage.index.tables import Images
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.scoring.oof import write_oof
-from lsdc.store.costs import Cost, record_cost
 from lsdc.store.files import write_folder
-from lsdc.store.garbage import pin_results
 from lsdc.store.home import Home, open_home
-from lsdc.store.manifest import store_folder
-from lsdc.store.runs import EXPERIMENT_FILE, RunRecord
+from lsdc.store.manifest import Manifest, store_folder
 from tests.challenges.hemorrhage.report.made_images import draw_slices
+from tests.report.made_records import write_records, write_training
 
 STUDIES, SLICES, FOLDS, SIZE = 12, 11, 3, 24
 TEST_STUDY = "ID_00000000ff"
@@ -129,24 +125,22 @@ def write_run(
     if test:
         of_test = images.filter(split="test").with_columns(pl.lit(0).alias(part) for part in PARTS)
         predict(of_test, seed).write_parquet(folder / "predictions.parquet")
-    record = RunRecord(
-        experiment=experiment,
+    write_records(
+        home,
+        name,
+        settings,
+        folds=FOLDS,
+        made=_write_results(home, images, labels, settings.slices.channels),
+        index="index",
+        changed=changed,
         challenge="hemorrhage",
-        data="phantom",
-        tables=None,
-        settings={"folds": FOLDS, "seed": 0, "training.epochs": 2} | (changed or {}),
-        changed=changed or {},
-        begun=datetime(2026, 11, 30, 8, 15, tzinfo=UTC),
     )
-    (folder / "run.json").write_text(record.model_dump_json())
-    (folder / EXPERIMENT_FILE).write_text(settings.model_dump_json())
-    _write_results(home, name, images, labels, settings.slices.channels)
     return home
 
 
 def _write_results(
-    home: Home, name: str, images: pl.DataFrame, labels: pl.DataFrame, channels: int
-) -> None:
+    home: Home, images: pl.DataFrame, labels: pl.DataFrame, channels: int
+) -> list[Manifest]:
     """Write the results of the stages, as far as reports read them."""
     made = []
     with write_folder(home.root / "index") as out:
@@ -166,17 +160,7 @@ def _write_results(
                 out / "slices.parquet"
             )
             made.append(store_folder(home.root, "slices", out, rows=1))
-    pin_results(home, name, made)
-    ended = datetime(2026, 11, 30, 8, 20, tzinfo=UTC)
-    for stage, run_name, path in (
-        ("index", "index", made[0].path),
-        ("oof", "oof", f"runs/{name}"),
-        ("report", "report", f"runs/{name}"),
-    ):
-        cost = Cost(
-            stage=stage, name=run_name, path=path, seconds=75, peak_bytes=321_000_000, ended=ended
-        )
-        record_cost(home.root, cost)
+    return made
 
 
 @dataclass(frozen=True)
@@ -195,23 +179,8 @@ def _write_fold(out: Path, made: Made, *, skill: float) -> Path:
     predicted = predict(made.labels, made.seed, skill).filter(pl.col("image_id") != UNREADABLE)
     predicted.with_columns(fold=pl.lit(made.fold, pl.Int32)).write_parquet(out / "oof.parquet")
     predict(made.apart, made.seed, skill).write_parquet(out / "holdout.parquet")
-    history = {"epoch": [1, 2], "loss": [0.3, 0.2], "validation_loss": [0.25, 0.22]}
-    pl.DataFrame(history | {"score": [0.24, 0.21]}).write_parquet(out / "history.parquet")
-    facts = {
-        "identity": "a" * 64,
-        "digests": {"model.safetensors": "b" * 64},
-        "selected": made.selected,
-        "kept": "last",
-        "seed": 0,
-        "epochs": 2,
-        "device": "cpu",
-        "threads": 1,
-        "cpu": "a CPU",
-        "versions": {"torch": "2.9.0"},
-        "processes": [{}],
-        "seconds": 12.5,
-    }
-    (out / "fit.json").write_text(json.dumps(facts))
+    losses = [(0.3, 0.25, 0.24), (0.2, 0.22, 0.21)]
+    write_training(out, losses=losses, selected=made.selected)
     return out
 
 

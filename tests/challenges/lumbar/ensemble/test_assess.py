@@ -60,7 +60,7 @@ def test_score_is_that_of_the_predictions() -> None:
     result = assess(EnsembleConfig(), members, LABELS, None)
     assert result.ensemble.scored.score == score(LABELS, result.predictions)
     assert result.gain.value == 0
-    span = result.ensemble.intervals[0]
+    span = result.ensemble.intervals["score"]
     assert span is not None
     assert span.low < result.ensemble.scored.score.score < span.high
 
@@ -116,7 +116,7 @@ class Published:
             scored(each, self.labels, predict(config, self.members, self.labels, self.folds))
             for each, config in (("ensemble", config), ("mean", EnsembleConfig()))
         )
-        found = compare([made, mean]).differences[0][0]
+        found = compare([made, mean]).differences[0]["score"]
         assert found.value is not None
         assert found.interval is not None
         return found.value, found.interval.low, found.interval.high

@@ -54,7 +54,7 @@ def gain_over(
     """Return the interval of the other's score minus the one found."""
     labels = as_labels(grades)
     own = scored("own", labels, predictions_table(found, ids(len(grades))))
-    span = compare([own, scored("other", labels, other)]).differences[0][0].interval
+    span = compare([own, scored("other", labels, other)]).differences[0]["score"].interval
     assert span is not None
     return span.low, span.high
 

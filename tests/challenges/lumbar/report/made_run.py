@@ -1,8 +1,6 @@
 """Runs with made-up predictions, written by the code that real runs are written by."""
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,10 @@ from lsdc.challenges.lumbar.scoring.oof import HeldOut, write_oof
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.dicom_index.series import Series
-from lsdc.store.costs import Cost, record_cost
 from lsdc.store.files import write_folder
-from lsdc.store.garbage import pin_results
 from lsdc.store.home import Home, open_home
 from lsdc.store.manifest import store_folder
-from lsdc.store.runs import EXPERIMENT_FILE, RunRecord
+from tests.report.made_records import write_records, write_training
 
 STUDIES = tuple(range(101, 113))
 FOLDS = 3
@@ -80,17 +76,6 @@ def write_run(
         for fold in dealt["fold"].unique().sort()
     ]
     write_oof(trained, labels, dealt, labels.clear(), folder)
-    settings = {"folds": len(trained), "seed": 0, "training.epochs": 2} | (changed or {})
-    record = RunRecord(
-        experiment=experiment,
-        data="phantom",
-        tables=None,
-        settings=settings,
-        changed=changed or {},
-        begun=datetime(2026, 11, 30, 8, 15, tzinfo=UTC),
-    )
-    (folder / "run.json").write_text(record.model_dump_json())
-    (folder / EXPERIMENT_FILE).write_text(EXPERIMENTS.load(experiment).model_dump_json())
     made = []
     for stage, tables in (
         ("index", {"quarantine": _quarantine(), "series": _series()}),
@@ -101,17 +86,15 @@ def write_run(
             for table, rows in tables.items():
                 rows.write_parquet(out / f"{table}.parquet")
             made.append(store_folder(home.root, stage, out, rows=1))
-    pin_results(home, name, made)
-    ended = datetime(2026, 11, 30, 8, 20, tzinfo=UTC)
-    for stage, run_name, path in (
-        ("index", "index train", made[0].path),
-        ("oof", "oof", f"runs/{name}"),
-        ("report", "report", f"runs/{name}"),
-    ):
-        cost = Cost(
-            stage=stage, name=run_name, path=path, seconds=75, peak_bytes=321_000_000, ended=ended
-        )
-        record_cost(home.root, cost)
+    write_records(
+        home,
+        name,
+        EXPERIMENTS.load(experiment),
+        folds=len(trained),
+        made=made,
+        index="index train",
+        changed=changed,
+    )
     return home
 
 
@@ -122,28 +105,7 @@ def _write_fold(out: Path, labels: pl.DataFrame, dealt: pl.DataFrame, seed: int)
     predicted = predict(own, seed)
     predicted.with_columns(fold=pl.lit(fold)).write_parquet(out / "oof.parquet")
     HeldOut.create_empty().write_parquet(out / "holdout.parquet")
-    history = {
-        "epoch": [1, 2],
-        "loss": [1.0, 0.5],
-        "validation_loss": [0.9, 0.7],
-        "score": [0.8, 0.6],
-    }
-    pl.DataFrame(history).write_parquet(out / "history.parquet")
-    facts = {
-        "identity": "a" * 64,
-        "digests": {"model.safetensors": "b" * 64},
-        "selected": False,
-        "kept": "last",
-        "seed": 0,
-        "epochs": 2,
-        "device": "cpu",
-        "threads": 1,
-        "cpu": "a CPU",
-        "versions": {"torch": "2.9.0"},
-        "processes": [{}],
-        "seconds": 12.5,
-    }
-    (out / "fit.json").write_text(json.dumps(facts))
+    write_training(out, losses=[(1.0, 0.9, 0.8), (0.5, 0.7, 0.6)])
     return out
 
 

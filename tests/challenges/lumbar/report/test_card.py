@@ -9,6 +9,7 @@ from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.report.card import build_card
 from lsdc.challenges.lumbar.report.figures.sources import read_run
 from lsdc.challenges.lumbar.scoring.metric import score
+from lsdc.store.runs import RECORD, RunRecord
 from tests.challenges.lumbar.report.made_run import STUDIES, make_labels, write_run
 
 
@@ -45,6 +46,17 @@ def test_card_of_a_phantom_says_that_its_models_have_seen_no_patient(tmp_path: P
     card = build_card(read_run(write_run(tmp_path), "demo"))
     assert "have never seen a real image" in card
     assert "/home/someone" not in card  # no path of a user's file
+
+
+def test_a_run_on_a_written_phantom_is_one_of_a_phantom_too(tmp_path: Path) -> None:
+    home, data = write_run(tmp_path / "home"), tmp_path / "data"
+    path = home.run("demo") / RECORD
+    record = RunRecord.model_validate_json(path.read_bytes())
+    path.write_text(record.model_copy(update={"data": str(data)}).model_dump_json())
+    assert "have never seen a real image" not in build_card(read_run(home, "demo"))
+    (data / "answers").mkdir(parents=True)
+    (data / "answers" / "grades.csv").write_text("")
+    assert "have never seen a real image" in build_card(read_run(home, "demo"))
 
 
 def test_card_counts_labels_and_images(tmp_path: Path) -> None:

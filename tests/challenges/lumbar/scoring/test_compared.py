@@ -59,15 +59,17 @@ def test_interval_of_equal_studies_is_a_point_and_of_a_run_with_itself_zero(
     span = interval(bootstrap([found], draws=50)[0, :, 0])
     assert span.low == pytest.approx(span.high) == pytest.approx(found.score.score)
     same = compare([one, Scored("again", one.rows)])
-    assert all(each.interval.low == each.interval.high == 0 for each in same.differences[0])
+    assert all(
+        each.interval.low == each.interval.high == 0 for each in same.differences[0].values()
+    )
 
 
 def test_paired_interval_is_narrower_than_that_of_either_run(labels: pl.DataFrame) -> None:
     given = predict(labels, 1)
     nudged = given.with_columns(pl.col(PROBABILITIES) * 0.99 + 0.01 / 3)
     found = compare([scored("a", labels, given), scored("b", labels, nudged)])
-    score_a, *_ = found.intervals[0]
-    difference, *_ = found.differences[0]
+    score_a = found.intervals[0]["score"]
+    difference = found.differences[0]["score"]
     own = difference.interval.high - difference.interval.low
     assert own < 0.2 * (score_a.high - score_a.low)
 

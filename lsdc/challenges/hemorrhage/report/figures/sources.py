@@ -1,6 +1,5 @@
 """What a report is made of: a run with its records, or a table of predictions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +14,13 @@ from lsdc.challenges.hemorrhage.competition.tables import read_labels
 from lsdc.challenges.hemorrhage.report.figures.scored import Scored, number_slices, scored
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS, score
 from lsdc.challenges.hemorrhage.scoring.oof import FILLED
-from lsdc.errors import DataError
 from lsdc.names import name_files
-from lsdc.report.runs.records import RunRecords
+from lsdc.report.runs.content import PredictionSource
+from lsdc.report.runs.records import RunRecords, read_oof
 from lsdc.report.runs.trained import TrainedFold, trained_folds
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.garbage import kept_results
 from lsdc.store.home import Home
-from lsdc.store.runs import EXPERIMENT_FILE, read_record
 from lsdc.store.table_files import is_parquet
 from lsdc.tables.table import Table
 
@@ -53,6 +51,11 @@ class RunSource(RunRecords):
         """The trainings of the sequence models; none if the run has none."""
         return trained_folds(self.home.run(self.name), self.scored.folds, kind="sequence")
 
+    @property
+    def trained(self) -> list[tuple[str, TrainedFold]]:
+        """The trainings of the slice models and of the sequence models, by name."""
+        return super().trained + [(f"Sequence {each.fold}", each) for each in self.sequences]
+
     @cached_property
     def filled(self) -> pl.DataFrame:
         """The images that no model predicted, `scoring.complete.Filled`; empty if not recorded."""
@@ -70,15 +73,7 @@ class RunSource(RunRecords):
         )
 
 
-@dataclass(frozen=True)
-class PredictionSource:
-    """A table of predictions, with labels from elsewhere."""
-
-    name: str
-    scored: Scored
-
-
-Source = RunSource | PredictionSource
+Source = RunSource | PredictionSource[Scored]
 
 
 def read_run(home: Home, name: str) -> RunSource:
@@ -87,23 +82,9 @@ def read_run(home: Home, name: str) -> RunSource:
     Raises:
         DataError: the run has no scores.
     """
-    folder = home.run(name)
-    oof, scores = folder / "oof.parquet", folder / "scores.json"
-    if not (oof.is_file() and scores.is_file()):
-        raise DataError(
-            f"{folder}: no oof.parquet and scores.json, expected a run with scores; train and "
-            "score its folds first"
-        )
-    experiment = folder / EXPERIMENT_FILE
+    rows = read_oof(home, name)
     images = images_of(kept_results(home, name)).filter(split="train")
-    return RunSource(
-        home=home,
-        name=name,
-        scored=scored(name, read_parquet(oof), number_slices(images)),
-        scores=json.loads(scores.read_text(encoding="utf-8")),
-        record=read_record(folder),
-        experiment=json.loads(experiment.read_bytes()) if experiment.is_file() else {},
-    )
+    return RunSource.read(home, name, scored=scored(name, rows, number_slices(images)))
 
 
 def images_of(results: Sequence[Path]) -> pl.DataFrame:
@@ -119,7 +100,7 @@ def images_of(results: Sequence[Path]) -> pl.DataFrame:
     return found.unique("image_id", keep="first", maintain_order=True)
 
 
-def read_prediction_files(paths: Sequence[Path], data: Path) -> list[PredictionSource]:
+def read_prediction_files(paths: Sequence[Path], data: Path) -> list[PredictionSource[Scored]]:
     """Read tables of predictions, with the labels of a competition's folder.
 
     Studies, patients and folds are known where a Parquet file has them, as `oof.parquet` does.

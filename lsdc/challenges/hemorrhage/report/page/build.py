@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from lsdc import __version__
 from lsdc.challenges.hemorrhage.report.figures.chosen import MOST_CASES
 from lsdc.challenges.hemorrhage.report.figures.compared import compare
+from lsdc.challenges.hemorrhage.report.figures.scored import Scored
 from lsdc.challenges.hemorrhage.report.figures.sources import Source
 from lsdc.challenges.hemorrhage.report.page.calibrated import calibrated
 from lsdc.challenges.hemorrhage.report.page.cards import make_cases
@@ -19,7 +19,7 @@ from lsdc.challenges.hemorrhage.report.page.training import training
 from lsdc.challenges.hemorrhage.report.words import PRESENCE
 from lsdc.messages import counted
 from lsdc.report.blocks import Block, CaseTable, Paragraph, Section
-from lsdc.report.page import Page, render
+from lsdc.report.runs.page import render_runs
 
 
 def build_report(sources: Sequence[Source], images: Images | None = None) -> str:
@@ -44,15 +44,8 @@ def build_report(sources: Sequence[Source], images: Images | None = None) -> str
         calibrated(content),
         *([training(content), record(content)] if content.runs else []),
     ]
-    page = Page(
-        title=" and ".join(source.name for source in sources),
-        about=_about(content),
-        sections=sections,
-        cases=make_cases(content),
-        classes=PRESENCE,
-        made_by=f"Made by lsdc {__version__}. Not a medical device.",
-    )
-    return render(page)
+    about, cases = _about(content.first), make_cases(content)
+    return render_runs(content, sections, about=about, cases=cases, classes=PRESENCE)
 
 
 def _cases(content: Content) -> Section:
@@ -65,14 +58,9 @@ def _cases(content: Content) -> Section:
     return Section("cases", "Cases", blocks)
 
 
-def _about(content: Content) -> str:
-    rows = content.first.rows
-    parts = []
+def _about(first: Scored) -> list[str]:
+    rows, parts = first.rows, []
     for column, noun in (("patient", "patient"), ("study_id", "study")):
         if not rows[column].null_count():
             parts.append(counted(rows[column].n_unique(), noun))
-    parts.append(counted(rows.height, "labelled slice"))
-    if folds := content.first.folds:
-        parts.append(counted(len(folds), "fold"))
-    parts += [str(source.record) for source in content.runs if source.record]
-    return " · ".join(parts)
+    return [*parts, counted(rows.height, "labelled slice")]

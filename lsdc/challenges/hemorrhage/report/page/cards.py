@@ -1,7 +1,6 @@
 """Cards of cases, and the table of cases."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -14,26 +13,7 @@ from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.report import numbers
 from lsdc.report.blocks import CaseCard
 from lsdc.report.cases import CasePredictions, Cases, Facet
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A slice and its study, as one WebP image.
-
-    Attributes:
-        image: the bytes of the file.
-        width, height: its size in px.
-        seen: a line about each part.
-    """
-
-    image: bytes
-    width: int
-    height: int
-    seen: tuple[str, ...] = field(default=())
-
-
-Pictures = Mapping[str, Picture]
-"""Pictures by the ids of images, each for the case of that image that is shown."""
+from lsdc.report.pictures import Pictures
 
 
 def make_cards(

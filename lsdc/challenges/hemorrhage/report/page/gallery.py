@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lsdc.challenges.hemorrhage.report.figures.chosen import spread_cases
-from lsdc.challenges.hemorrhage.report.page.cards import Pictures, make_cards
+from lsdc.challenges.hemorrhage.report.page.cards import make_cards
 from lsdc.challenges.hemorrhage.report.page.content import Content
 from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.errors import LsdcError
 from lsdc.report.blocks import Block, CaseList, Paragraph, Row, Section
+from lsdc.report.pictures import Pictures
 
 log = logging.getLogger("lsdc.report")
 

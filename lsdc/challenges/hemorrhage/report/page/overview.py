@@ -75,7 +75,7 @@ def _explain_kinds(content: Content) -> str:
 
 
 def _figures(content: Content) -> list[Figures]:
-    spans = [each.get("score") for each in content.compared.intervals]
+    spans = [each["score"] for each in content.compared.intervals]
     notes = [
         f"95 % by patient: {numbers.interval(span.low, span.high)}" if span else ""
         for span in spans

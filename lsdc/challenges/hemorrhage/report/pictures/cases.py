@@ -5,13 +5,13 @@ from functools import partial
 
 from PIL import Image
 
-from lsdc.challenges.hemorrhage.report.page.cards import Picture, Pictures
 from lsdc.challenges.hemorrhage.report.page.gallery import Images
 from lsdc.challenges.hemorrhage.report.pictures.profile import draw_profile
 from lsdc.challenges.hemorrhage.report.pictures.stacks import MOST_WINDOWS, Stack, Stacks
 from lsdc.challenges.hemorrhage.report.pictures.tiles import draw_tile
 from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, SHORT_NAMES
 from lsdc.report.drawing import GROUND, Box, encode_webp, write
+from lsdc.report.pictures import Picture, Pictures
 from lsdc.store.home import Home
 
 WIDTH, GAP, TEXT = 720, 6, 24

@@ -1,6 +1,5 @@
 """What a report is made of: a run with its records, or a table of predictions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +14,11 @@ from lsdc.challenges.lumbar.competition.tables import read_labels
 from lsdc.challenges.lumbar.quality.corrections import Corrections
 from lsdc.challenges.lumbar.scoring.scored import Scored, scored
 from lsdc.dicom_index.quarantine import Quarantine
-from lsdc.errors import DataError
 from lsdc.names import name_files
-from lsdc.report.runs.records import RunRecords
+from lsdc.report.runs.content import PredictionSource
+from lsdc.report.runs.records import RunRecords, read_oof
 from lsdc.report.runs.trained import TrainedFold, trained_folds
-from lsdc.store.exact_names import read_parquet
 from lsdc.store.home import Home
-from lsdc.store.runs import EXPERIMENT_FILE, read_record
 from lsdc.tables.table import Table
 
 
@@ -58,15 +55,7 @@ class RunSource(RunRecords):
         return self.table(Quarantine).unique("path", maintain_order=True)
 
 
-@dataclass(frozen=True)
-class PredictionSource:
-    """A table of predictions, with labels from elsewhere."""
-
-    name: str
-    scored: Scored
-
-
-Source = RunSource | PredictionSource
+Source = RunSource | PredictionSource[Scored]
 
 
 def read_run(home: Home, name: str) -> RunSource:
@@ -75,26 +64,12 @@ def read_run(home: Home, name: str) -> RunSource:
     Raises:
         DataError: the run has no scores, or no row has a grade.
     """
-    folder = home.run(name)
-    oof, scores = folder / "oof.parquet", folder / "scores.json"
-    if not (oof.is_file() and scores.is_file()):
-        raise DataError(
-            f"{folder}: no oof.parquet and scores.json, expected a run with scores; train and "
-            "score its folds first"
-        )
-    rows = read_parquet(oof)
-    experiment = folder / EXPERIMENT_FILE
-    return RunSource(
-        home=home,
-        name=name,
-        scored=scored(name, rows.rename({"label": "grade"}).drop("row_id", *PROBABILITIES), rows),
-        scores=json.loads(scores.read_text(encoding="utf-8")),
-        record=read_record(folder),
-        experiment=json.loads(experiment.read_bytes()) if experiment.is_file() else {},
-    )
+    rows = read_oof(home, name)
+    labels = rows.rename({"label": "grade"}).drop("row_id", *PROBABILITIES)
+    return RunSource.read(home, name, scored=scored(name, labels, rows))
 
 
-def read_prediction_files(paths: Sequence[Path], data: Path) -> list[PredictionSource]:
+def read_prediction_files(paths: Sequence[Path], data: Path) -> list[PredictionSource[Scored]]:
     """Read tables of predictions, with the labels of a competition's folder.
 
     Raises:

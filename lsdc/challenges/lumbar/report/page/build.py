@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from lsdc import __version__
 from lsdc.challenges.lumbar.report.figures.sources import Source
 from lsdc.challenges.lumbar.report.page.calibrated import calibrated
 from lsdc.challenges.lumbar.report.page.cards import make_cases
@@ -16,9 +15,10 @@ from lsdc.challenges.lumbar.report.page.record import record
 from lsdc.challenges.lumbar.report.page.training import training
 from lsdc.challenges.lumbar.report.page.words import GRADES_SHOWN
 from lsdc.challenges.lumbar.scoring.compared import compare
+from lsdc.challenges.lumbar.scoring.scored import Scored
 from lsdc.messages import counted
 from lsdc.report.blocks import CaseTable, Section
-from lsdc.report.page import Page, render
+from lsdc.report.runs.page import render_runs
 
 
 def build_report(sources: Sequence[Source], images: Images | None = None) -> str:
@@ -44,22 +44,10 @@ def build_report(sources: Sequence[Source], images: Images | None = None) -> str
         calibrated(content),
         *([training(content), record(content)] if content.runs else []),
     ]
-    page = Page(
-        title=" and ".join(source.name for source in sources),
-        about=_about(content),
-        sections=sections,
-        cases=make_cases(content),
-        classes=GRADES_SHOWN,
-        made_by=f"Made by lsdc {__version__}. Not a medical device.",
-    )
-    return render(page)
+    about, cases = _about(content.first), make_cases(content)
+    return render_runs(content, sections, about=about, cases=cases, classes=GRADES_SHOWN)
 
 
-def _about(content: Content) -> str:
-    rows = content.first.rows
-    studies = counted(rows["study_id"].n_unique(), "study")
-    parts = [f"{studies}, {counted(rows.height, 'labelled row')}"]
-    if folds := content.first.folds:
-        parts.append(counted(len(folds), "fold"))
-    parts += [str(source.record) for source in content.runs if source.record]
-    return " · ".join(parts)
+def _about(first: Scored) -> list[str]:
+    studies = counted(first.rows["study_id"].n_unique(), "study")
+    return [f"{studies}, {counted(first.rows.height, 'labelled row')}"]

@@ -1,7 +1,5 @@
 """Cards of cases, and the table of all cases."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -21,25 +19,7 @@ from lsdc.challenges.lumbar.scoring.scored import ANY_SEVERE, Scored
 from lsdc.report import numbers
 from lsdc.report.blocks import CaseCard
 from lsdc.report.cases import CasePredictions, Cases, Facet
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The images of a case that the model saw, as one WebP image.
-
-    Attributes:
-        image: the bytes of the file.
-        width, height: its size in px.
-        seen: a line about each slice.
-    """
-
-    image: bytes
-    width: int
-    height: int
-    seen: tuple[str, ...] = field(default=())
-
-
-Pictures = Mapping[str, Picture]
+from lsdc.report.pictures import Pictures
 
 
 def make_cards(

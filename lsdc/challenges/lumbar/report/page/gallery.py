@@ -8,10 +8,11 @@ import polars as pl
 
 from lsdc.challenges.lumbar.report.figures.chosen import Chosen, choose_cases
 from lsdc.challenges.lumbar.report.figures.sources import RunSource
-from lsdc.challenges.lumbar.report.page.cards import Pictures, make_cards
+from lsdc.challenges.lumbar.report.page.cards import make_cards
 from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.errors import LsdcError
 from lsdc.report.blocks import Block, CaseList, Paragraph, Row, Section
+from lsdc.report.pictures import Pictures
 
 log = logging.getLogger("lsdc.report")
 

@@ -36,7 +36,7 @@ def _table(content: Content, source: RunSource) -> DataTable:
 def _scores(own: Assessed | None) -> list[str]:
     if own is None:
         return [numbers.count(0), *[numbers.MISSING] * 2]
-    span = own.intervals[0]
+    span = own.intervals["score"]
     return [
         numbers.count(own.scored.rows.height),
         numbers.loss(own.scored.score.score),

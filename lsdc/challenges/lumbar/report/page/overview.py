@@ -124,6 +124,7 @@ def _warnings(content: Content) -> list[str]:
 
 
 def _figures(content: Content) -> list[Figures]:
+    spans = [each["score"] for each in content.compared.intervals]
     if not content.is_single:
         return [
             Figures(
@@ -134,14 +135,12 @@ def _figures(content: Content) -> list[Figures]:
                         f"95 %: {numbers.interval(span.low, span.high)}" if span else "",
                         leads=True,
                     )
-                    for each, (span, *_) in zip(
-                        content.scored, content.compared.intervals, strict=True
-                    )
+                    for each, span in zip(content.scored, spans, strict=True)
                 ]
                 + [_prior(content)]
             )
         ]
-    first, span = content.first, content.compared.intervals[0][0]
+    first, span = content.first, spans[0]
     figures = [
         Figure(
             "Score, lower is better",

@@ -6,14 +6,7 @@ from lsdc.challenges.lumbar.report.page.content import Content
 from lsdc.challenges.lumbar.report.page.words import CONDITION_NAMES, LEVEL_NAMES
 from lsdc.messages import counted
 from lsdc.report.blocks import Block, DataTable, Paragraph, Section
-from lsdc.report.runs.record import (
-    cost_blocks,
-    differing_table,
-    facts_table,
-    fingerprints_table,
-    quarantine_blocks,
-    settings_table,
-)
+from lsdc.report.runs.record import record_section
 
 _WORDS = frozenset(range(6))
 _IDS = {"study_id": "Study", "series_id": "Series", "instance_number": "Image"}
@@ -21,29 +14,11 @@ _IDS = {"study_id": "Study", "series_id": "Series", "instance_number": "Image"}
 
 def record(content: Content) -> Section:
     """Return the section about the run; for several runs, also the settings that differ."""
-    blocks: list[Block] = []
-    if len(content.runs) > 1:
-        blocks.append(differing_table(content.runs))
-    for source in content.runs:
-        blocks += _of_run(content, source)
-    return Section("run", "Run", blocks)
 
+    def corrections(run: RunSource) -> list[Block]:
+        return [] if run.members else _corrections(content, run)
 
-def _of_run(content: Content, source: RunSource) -> list[Block]:
-    def titled(text: str) -> str:
-        return content.titled(text, source.name)
-
-    bad = titled("Files that could not be used (quarantine)")
-    return [
-        facts_table(titled("What was run"), source, source.folds),
-        *cost_blocks(titled("Time and memory of the stages"), source.costs),
-        *([] if source.members else _corrections(content, source)),
-        *quarantine_blocks(bad, source.quarantine, _IDS),
-        settings_table(titled("settings"), source.settings),
-        fingerprints_table(
-            titled("Fingerprints"), source, [(f"Fold {each.fold}", each) for each in source.folds]
-        ),
-    ]
+    return record_section(content, corrections, _IDS)
 
 
 def _corrections(content: Content, source: RunSource) -> list[Block]:

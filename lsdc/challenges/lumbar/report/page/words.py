@@ -2,6 +2,7 @@
 
 from lsdc.challenges.lumbar.scoring.metric import PARTS
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS
+from lsdc.report.runs.losses import Words
 
 CONDITION_NAMES = {
     "spinal_canal_stenosis": "Spinal canal",
@@ -19,6 +20,7 @@ PART_NAMES = {
     "score": "Score",
     **dict(zip(PARTS, (*KIND_NAMES.values(), "Any severe canal"), strict=True)),
 }
+LOSSES = Words(PART_NAMES, prior="weighted prior", drawn="study", rows="rows")
 LEVEL_NAMES = {str(level): level.replace("_", "/").upper() for level in LEVELS}
 GRADE_NAMES = {str(grade): grade.replace("_", "/") for grade in GRADES}
 GRADES_SHOWN = tuple(GRADE_NAMES.values())
