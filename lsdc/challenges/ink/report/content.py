@@ -241,11 +241,7 @@ def record(sources: list[RunSource]) -> Section:
             facts_table(f"What was run{of}", source, source.folds),
             *cost_blocks(f"Time and memory of the stages{of}", source.costs),
             settings_table(f"settings{of}", source.settings),
-            fingerprints_table(
-                f"Fingerprints{of}",
-                source,
-                [(f"Fold {each.fold}", each) for each in source.folds],
-            ),
+            fingerprints_table(f"Fingerprints{of}", source, source.trained),
         ]
     return Section("run", "Run", blocks)
 
