@@ -12,9 +12,8 @@ from lsdc.tables.table import Table
 
 VARIANTS_FILE = "masks.parquet"
 CHOSEN = "as set"
-_SHRINK = (
-    8  # where regions are removed: finer than the notes' 32, as small fragments have few cells
-)
+# Maps are reduced where regions are tried: not at all if they are small, as a phantom's are.
+_MOST_PIXELS, _SHRINK = 4_000_000, 8
 
 
 class Variants(Table):
