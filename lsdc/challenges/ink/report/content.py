@@ -227,7 +227,8 @@ def training(sources: list[RunSource], *, images: bool) -> Section:
         learnt = [fold for fold in source.folds if fold.history.height]
         of = "" if len(sources) == 1 else f", {source.name}"
         if learnt:
-            blocks.append(learning_curves(learnt, of=of))
+            score = "1 - F0.5 of the fold's tiles, at their best threshold"
+            blocks.append(learning_curves(learnt, of=of, unit="loss", score=score))
         blocks.append(folds_table(f"Trained folds{of}", source.folds))
     return Section("training", "Training", blocks)
 
