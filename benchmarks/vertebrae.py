@@ -30,7 +30,9 @@ from lsdc.challenges.lumbar.config.coordinates import CoordinatesConfig
 from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from lsdc.challenges.lumbar.predict.models import Models, models_of_run
-from lsdc.challenges.lumbar.predict.studies import Prediction, predict_studies
+from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
+from lsdc.challenges.lumbar.predict.studies import predict_studies
+from lsdc.predict.results import Prediction
 
 VERTEBRAE = {"normal": 5, "extra": 6, "missing": 4}
 
@@ -95,7 +97,7 @@ def rates_of(
     }
 
 
-def named_share(found: Prediction, data: Path) -> float:
+def named_share(found: Prediction[StudyOutcome], data: Path) -> float:
     """Return the fraction of all levels that are near their own disc."""
     true = pl.read_csv(data / "answers" / "points.csv").filter(split="test")
     places = {

@@ -18,6 +18,7 @@ from lsdc.experiments.presets import Experiments
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lsdc.predict.progress import OnProgress
     from lsdc.store.home import Home
     from lsdc.store.manifest import Manifest
     from lsdc.tables.findings import Report
@@ -113,22 +114,6 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Its name in the report."""
-
-
-class PredictProgress(Protocol):
-    """How far `lsdc predict` is: what it does, and how many of the studies are done."""
-
-    @property
-    def words(self) -> str:
-        """What it does at the moment."""
-
-    @property
-    def done(self) -> float:
-        """The number of studies done; parts of a block count as parts."""
-
-    @property
-    def studies(self) -> int:
-        """The number of studies, as far as it is known."""
 
 
 class Challenge(ABC):
@@ -293,7 +278,7 @@ class Challenge(ABC):
         device: str,
         threads: int,
         pictures: bool,
-        on_progress: Callable[[PredictProgress], None],
+        on_progress: "OnProgress",
     ) -> Printed:
         """Predict any DICOM studies with the models of a run."""
         raise self._has_no("predict")

@@ -32,6 +32,8 @@ epochs = 1
 [tiny.sequence]
 epochs = 1
 """
+# Nobody answers there: predictions need no server.
+NO_SERVER = "http://127.0.0.1:9/api"
 RESULTS = ("oof.parquet", "scores.json", "submission.csv", "fold-0/model.safetensors")
 
 
@@ -107,6 +109,25 @@ def test_nothing_is_computed_again(data: Path, home: Path) -> None:
     done = run_local(data, home)
     assert "nothing was computed" in done.out, done.out + done.err
     assert digests(home / "runs/tiny") == before
+
+
+def test_a_prediction_of_the_test_images_equals_the_submission_to_the_bit(
+    data: Path, home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data / "stage_2_test_images", tmp_path / "in" / "stage_2_test_images")
+    shutil.copy(data / "stage_2_sample_submission.csv", tmp_path / "in")
+    given = (tmp_path / "in", "--run", "tiny", "--home", home, "--out", tmp_path / "out")
+    done = lsdc("predict", *given, "--threads", "1", "--json", api=NO_SERVER)
+    assert done.code == 0, done.out + done.err
+    written = tmp_path / "out" / "submission.csv"
+    assert written.read_bytes() == (home / "runs/tiny/submission.csv").read_bytes()
+    summary = json.loads(done.out)
+    assert (summary["studies"], summary["folds"], summary["by_prior"]) == (2, [0, 1], [])
+    assert len(list((tmp_path / "out" / "pictures").iterdir())) == 2
+    shown = lsdc("predict", tmp_path / "in", *given[1:], "--threads", "1", "--no-pictures")
+    assert shown.code == 0, shown.out + shown.err
+    assert "2 folds: 2 studies" in shown.out
+    assert max(map(len, shown.out.partition("/")[0].splitlines())) <= 80
 
 
 @pytest.mark.slow_runs

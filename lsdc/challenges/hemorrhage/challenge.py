@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from lsdc.challenges.hemorrhage.report.figures.sources import Source as ReportSource
     from lsdc.challenges.hemorrhage.run import HemorrhageRun
     from lsdc.challenges.hemorrhage.terminal.index import PrintedIndex
+    from lsdc.challenges.hemorrhage.terminal.predictions import PrintedPrediction
     from lsdc.experiments.presets import Experiments
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
@@ -154,6 +156,35 @@ class Hemorrhage(Challenge):
         from lsdc.challenges.hemorrhage.report.pictures.sheet import inspect_study
 
         inspect_study(home, run, study, out)
+
+    def predict(
+        self,
+        home: "Home",
+        run: str,
+        folder: Path,
+        out: Path,
+        *,
+        device: str,
+        threads: int,
+        pictures: bool,
+        on_progress: "OnPredicted",
+    ) -> "PrintedPrediction":
+        """Predict any head CT studies with the models of a run."""
+        from lsdc.challenges.hemorrhage.predict.models import models_of_run
+        from lsdc.challenges.hemorrhage.predict.studies import predict_studies
+        from lsdc.challenges.hemorrhage.terminal.predictions import PrintedPrediction
+
+        models = models_of_run(home, run)
+        prediction = predict_studies(
+            folder,
+            models,
+            out,
+            device=device,
+            threads=threads,
+            pictures=pictures,
+            on_progress=on_progress,
+        )
+        return PrintedPrediction(prediction, models, out)
 
 
 HEMORRHAGE = Hemorrhage()

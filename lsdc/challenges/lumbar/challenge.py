@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsdc.challenges.challenge import Challenge, PredictProgress, Scored, Source, Steps
+from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
 from lsdc.challenges.lumbar.config.demo import DemoData
 from lsdc.errors import SettingsError
 from lsdc.messages import counted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lsdc.challenges.lumbar.terminal.predictions import PrintedPrediction
     from lsdc.challenges.lumbar.terminal.suspects import PrintedSuspects
     from lsdc.experiments.presets import Experiments
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
@@ -214,7 +215,7 @@ class Lumbar(Challenge):
         device: str,
         threads: int,
         pictures: bool,
-        on_progress: Callable[[PredictProgress], None],
+        on_progress: "OnPredicted",
     ) -> "PrintedPrediction":
         """Predict any DICOM studies with the models of a run."""
         from lsdc.challenges.lumbar.predict.models import models_of_run

@@ -1,7 +1,7 @@
 """`lsdc predict`: predict any DICOM studies with the models of a run."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,8 @@ from tasks.request import Device
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lsdc.challenges.challenge import PredictProgress
+    from lsdc.predict.progress import OnProgress
+    from lsdc.predict.progress import Progress as Predicted
 
 
 _THREADS = typer.Option(
@@ -36,8 +37,8 @@ def predict(
         Path,
         typer.Argument(
             metavar="PATH",
-            help="Folder with DICOM studies in any layout, or with the competition's "
-            "test_series_descriptions.csv and test_images.",
+            help="Folder with DICOM studies in any layout, or of the run's competition with its "
+            "test images.",
         ),
     ],
     run: Annotated[
@@ -96,7 +97,7 @@ def _interrupted(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(*, quiet: bool) -> Iterator[Callable[["PredictProgress"], None]]:
+def _shown(*, quiet: bool) -> Iterator["OnProgress"]:
     """Show the progress: a bar on a terminal; elsewhere a line for each tenth of the studies."""
     console = open_console(stderr=True)
     if quiet or not console.is_terminal:
@@ -114,7 +115,7 @@ def _shown(*, quiet: bool) -> Iterator[Callable[["PredictProgress"], None]]:
     with bar:
         task = bar.add_task("reading headers", total=None)
 
-        def on_progress(progress: "PredictProgress") -> None:
+        def on_progress(progress: "Predicted") -> None:
             bar.update(
                 task,
                 description=progress.words,
@@ -131,7 +132,7 @@ class _Lines:
     def __init__(self, console: "Console") -> None:
         self._console, self._begun, self._done = console, time.monotonic(), 0
 
-    def __call__(self, progress: "PredictProgress") -> None:
+    def __call__(self, progress: "Predicted") -> None:
         done = int(progress.done)
         if not done or 10 * done // progress.studies <= 10 * self._done // progress.studies:
             return

@@ -28,7 +28,7 @@ Folders = Mapping[Split, Sequence[Path]]
 
 _FOLDER = re.compile(r"stage_([12])_(train|test)(?:_images)?", re.IGNORECASE)
 # A file's extension; the numbers of a UID are none.
-_EXTENSION = r"\.[A-Za-z][A-Za-z0-9]*$"
+EXTENSION = r"\.[A-Za-z][A-Za-z0-9]*$"
 # A part has about as many files as a study or two: parts are what shards consist of.
 _FILES_A_PART = 64
 
@@ -108,7 +108,7 @@ def list_files(folders: Folders) -> pl.DataFrame:
     for split in get_args(Split):
         found = list_trees(folders.get(split, []), with_status=True)
         parts = 1 << (max(len(found) - 1, 0) // _FILES_A_PART).bit_length()
-        ids = found["name"].str.replace(_EXTENSION, "")
+        ids = found["name"].str.replace(EXTENSION, "")
         numbers = [crc32(image.encode()) % parts for image in ids]
         lists.append(
             found.select(

@@ -91,7 +91,7 @@ def _part_repeated(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.D
         alike = alike.with_columns(copy_of="path", same=pl.lit(True))
     again = alike.filter(pl.col("path") != pl.col("copy_of"))
     bad = again.filter(~pl.col("same")).with_columns(
-        reason=pl.lit("another file has the same name, so it is unknown which image is meant")
+        reason=pl.lit("another file has the same id, so it is unknown which image is meant")
     )
     return (
         rows.join(again, on="path", how="anti", maintain_order="left"),

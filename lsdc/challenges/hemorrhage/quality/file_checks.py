@@ -8,7 +8,7 @@ from lsdc.tables.findings import Severity
 
 _IMAGE = ["split", "image_id"]
 _SHORT = pl.col("reason").str.starts_with("truncated")
-_REPEATED = pl.col("reason").str.starts_with("another file has the same name")
+_REPEATED = pl.col("reason").str.starts_with("another file has the same id")
 
 
 @check(

@@ -16,8 +16,8 @@ from lsdc.challenges.lumbar.predict.block import prepare
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
 from lsdc.challenges.lumbar.predict.sources import Studies
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.errors import SettingsError
+from lsdc.predict.workplace import Workplace
 
 log = logging.getLogger(__name__)
 

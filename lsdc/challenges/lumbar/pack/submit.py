@@ -18,9 +18,9 @@ from lsdc.challenges.lumbar.pack.layout import open_models
 from lsdc.challenges.lumbar.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
 from lsdc.challenges.lumbar.predict.models import EnsembleModels, TrainedModels
 from lsdc.challenges.lumbar.predict.sources import ListedStudies, LooseStudies, Source, Studies
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.errors import DataError, LsdcError
 from lsdc.messages import counted, few
+from lsdc.predict.workplace import Workplace
 from lsdc.store.files import write_atomic
 from lsdc.training.process import ignore
 

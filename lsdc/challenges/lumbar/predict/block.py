@@ -11,9 +11,9 @@ from lsdc.challenges.lumbar.crops.cut import cut_shard
 from lsdc.challenges.lumbar.crops.frames import without_frames
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.sources import Studies
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.slices.slice_offsets import measure_offsets
 from lsdc.dicom_index.quarantine import Quarantine
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 

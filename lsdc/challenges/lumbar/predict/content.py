@@ -15,9 +15,9 @@ from lsdc.challenges.lumbar.annotations.patient_space import planes_of
 from lsdc.challenges.lumbar.columns import LEVEL_NUMBER
 from lsdc.challenges.lumbar.coordinates.learn import locate_points
 from lsdc.challenges.lumbar.coordinates.moves import moved_back
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom.reader import Unreadable, read_pixels
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_folder
 

@@ -1,6 +1,5 @@
 """Describe the studies of a block: their series, their levels, and what they lack."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.names import Names, name_levels
 from lsdc.challenges.lumbar.predict.outcome import SeriesOutcome, StudyOutcome, missing_kinds
 from lsdc.challenges.lumbar.predict.sources import Source
-from lsdc.dicom.names import escape_name
+from lsdc.predict.files import folders_of
 
 
 def describe_block(
@@ -30,7 +29,8 @@ def describe_block(
     names = _names(prepared, len(models.folds))
     series = _series_of(prepared)
     quarantined = dict(studies.quarantine["study_id"].value_counts().iter_rows())
-    folders = _folders(prepared, root)
+    known = pl.concat([studies.instances.select("study_id", "path"), _bad_files(prepared)])
+    folders = folders_of(known, root)
     for study in studies.ids:
         own = tuple(series.get(study, ()))
         yield StudyOutcome(
@@ -125,18 +125,6 @@ def _told(
         repetition_ms=found.repetition_ms,
         fluid=told.fluid,
     )
-
-
-def _folders(prepared: Prepared, root: Path) -> dict[int, str]:
-    """Return the folder that holds all files of each study, relative to the root."""
-    studies = prepared.studies
-    known = pl.concat([studies.instances.select("study_id", "path"), _bad_files(prepared)])
-    folders = known.with_columns(pl.col("path").str.extract(r"^(.*)/[^/]*$")).unique()
-    start = escape_name(root.absolute())
-    return {
-        study: os.path.relpath(os.path.commonpath(own["path"].to_list()), start)
-        for (study,), own in folders.group_by("study_id")
-    }
 
 
 def _bad_files(prepared: Prepared) -> pl.DataFrame:

@@ -97,30 +97,6 @@ class StudyOutcome:
         return not self.names.levels[level].is_sure
 
 
-def tabulate_files(
-    instances: pl.DataFrame, quarantine: pl.DataFrame, studies: Sequence[StudyOutcome]
-) -> pl.DataFrame:
-    """Return one row per file of a study, with the ids that the results use.
-
-    Args:
-        instances: `study_id`, `series_id`, `path` and `used_as` of the usable images.
-        quarantine: the files that cannot be used.
-        studies: the studies.
-
-    Returns:
-        path, study_id as tables write it, series_id, and `used_as`, the kind of series as which the
-        models used it; null if they did not.
-    """
-    ids = ["study_id", "series_id"]
-    spelled = {each.study_id: each.spelled for each in studies}
-    known = quarantine.filter(pl.col("study_id").is_not_null()).select("path", *ids)
-    files = pl.concat([instances.select("path", *ids, "used_as"), known], how="diagonal")
-    files = files.sort("path", "used_as", nulls_last=True).unique("path", keep="first")
-    own = pl.col("study_id").cast(pl.String)
-    spell = pl.col("study_id").replace_strict(spelled, default=own, return_dtype=pl.String)
-    return files.with_columns(spell).sort("path")
-
-
 def missing_kinds(series: Iterable[SeriesOutcome]) -> tuple[str, ...]:
     """Return the kinds of series that a study lacks."""
     there = {each.kind for each in series if not each.left_out and each.images > each.unused}

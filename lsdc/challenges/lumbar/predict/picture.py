@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.config.experiment import SlicesConfig
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
-from lsdc.challenges.lumbar.predict.unfinished import Block
 from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.panels import SAGITTAL, draw_axial, draw_sagittal, read_views
 from lsdc.challenges.lumbar.report.study import StudyResults, gather_study
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
+from lsdc.predict.unfinished import Block
 from lsdc.report.drawing import DIM, GROUND, INK, LINE, Box, Colour, write
 from lsdc.store.files import write_atomic
 
@@ -38,7 +38,7 @@ _WIDEST = 210  # letters of a doubt's line
 
 def draw_pictures(
     studies: Sequence[StudyOutcome],
-    blocks: Sequence[Block],
+    blocks: Sequence[Block[StudyOutcome]],
     rows: pl.DataFrame,
     out: Path,
     run: str,

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from lsdc.challenges.lumbar.predict.models import TrainedModels
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.training.labels import keep_graded
 from lsdc.challenges.lumbar.training.predict import PredictJob
 from lsdc.challenges.lumbar.vocabulary import Side
 from lsdc.jobs.predict import predict
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.files import write_atomic
 from lsdc.store.npy_file import join_files

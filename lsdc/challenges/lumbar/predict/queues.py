@@ -10,7 +10,7 @@ from lsdc.challenges.lumbar.predict.block import Prepared, prepare
 from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
 from lsdc.challenges.lumbar.predict.sources import Studies
-from lsdc.challenges.lumbar.predict.workplace import Workplace
+from lsdc.predict.workplace import Workplace
 
 
 class Queues:

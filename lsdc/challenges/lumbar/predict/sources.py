@@ -4,7 +4,7 @@ With `test_series_descriptions.csv` the folder is read as a run reads its test s
 every DICOM file below the folder is read, whatever the folders and files are called.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,21 +17,19 @@ from lsdc.challenges.lumbar.predict.content import measure_fluid
 from lsdc.challenges.lumbar.predict.kinds import ToldSeries, tell_by_content, tell_by_tags
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.series import find_series, refuse
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.vocabulary import SeriesDescription
 from lsdc.dicom.walk import list_tree
-from lsdc.dicom_index.index import open_headers, read_files, read_shard
+from lsdc.dicom_index.index import read_shard
 from lsdc.dicom_index.instances import STUDY_ID, place_files, tabulate
 from lsdc.dicom_index.layout import layout_of
 from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import set_aside
 from lsdc.dicom_index.quarantine import Quarantine
-from lsdc.errors import DataError
-from lsdc.messages import counted
+from lsdc.predict.blocks import split_studies
+from lsdc.predict.files import OnFiles, list_files, list_tables, read_headers, require_readable
+from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder
-
-OnFiles = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,6 @@ class Source(Protocol):
         ...
 
 
-def require_folder(root: Path) -> None:
-    """Refuse a folder that does not exist.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
-
-
 def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
     """Return path, size and mtime of the files that a prediction may read below a folder.
 
@@ -93,25 +81,13 @@ def list_inputs(root: Path, *, leave_out: Path) -> pl.DataFrame:
         DataError: its table of series cannot be read.
     """
     if open_test_set(root) is None:
-        return _with_paths(list_tree(root, with_status=True, leave_out=leave_out))
-    tables = [root / name for name in ("test_series_descriptions.csv", "sample_submission.csv")]
+        return list_files(root, leave_out=leave_out)
+    names = ("test_series_descriptions.csv", "sample_submission.csv")
+    tables = list_tables([root / name for name in names])
     images = root / "test_images"
-    rows = [
-        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in tables
-        if path.is_file()
-    ]
-    schema = {"path": pl.String, "bytes": pl.Int64, "mtime_ns": pl.Int64}
-    listed = pl.DataFrame(rows, schema=schema, orient="row")
     if not images.is_dir():
-        return listed
-    files = list_tree(images, with_status=True, leave_out=leave_out)
-    return pl.concat([_with_paths(files), listed])
-
-
-def _with_paths(files: pl.DataFrame) -> pl.DataFrame:
-    path = pl.concat_str("folder", "name", separator="/")
-    return files.select(path.alias("path"), "bytes", "mtime_ns")
+        return tables
+    return pl.concat([list_files(images, leave_out=leave_out), tables])
 
 
 def open_source(
@@ -164,7 +140,7 @@ class ListedStudies:
     def blocks(self) -> Sequence[Sequence[int]]:
         """The listed studies, by id."""
         ids = self.listing.series["study_id"].unique().sort().to_list()
-        return _split(ids, self.studies_at_once)
+        return split_studies(ids, self.studies_at_once)
 
     def spell(self, identifier: int) -> str:
         """Return an id as the tables write it."""
@@ -225,22 +201,17 @@ class LooseStudies:
             DataError: none of them is DICOM, and the folder may not be empty.
         """
         root = root.absolute()
-        rows = open_headers(at.folder / "headers", root)
         found = list_tree(root, with_status=False, leave_out=leave_out)
-        files, aside = set_aside(place_files(found, layout_of(None), None))
-        kept, _ = read_files(rows, files, processes=at.threads, on_progress=on_files)
+        placed, aside = set_aside(place_files(found, layout_of(None), None))
         headers = at.folder / "placed.parquet"
-        placed = kept.join(files.drop("bytes", "mtime_ns").lazy(), on="path", how="inner")
         # The models predict the split `test`, whatever the folders are called.
-        placed.with_columns(STUDY_ID, split=pl.lit("test")).sink_parquet(headers)
+        read_headers(placed, root, at, on_files).with_columns(
+            STUDY_ID, split=pl.lit("test")
+        ).sink_parquet(headers)
+        if not may_be_empty:
+            require_readable(headers, root, len(found))
         ids = scan_parquet(headers).select(pl.col("study_id").unique().sort()).collect()
-        readable = scan_parquet(headers).select(pl.col("reason").is_null().any()).collect().item()
-        if not readable and not may_be_empty:
-            raise DataError(
-                f"{root}: none of {counted(len(found), 'file')} below it is a readable DICOM file; "
-                "give a folder with DICOM files somewhere below it"
-            )
-        blocks = _split(ids["study_id"].to_list(), studies_at_once)
+        blocks = split_studies(ids["study_id"].to_list(), studies_at_once)
         return cls(root, models, at, headers, blocks, aside)
 
     def spell(self, identifier: int) -> str:
@@ -332,7 +303,3 @@ class LooseStudies:
         )
         rows = rows.with_columns(pl.col("listed").fill_null(False)).select(headers.columns)
         return tabulate(rows, listing_of(self.root, series))
-
-
-def _split(ids: Sequence[int], size: int) -> list[list[int]]:
-    return [list(ids[first : first + size]) for first in range(0, len(ids), size)]

@@ -1,6 +1,5 @@
 """What `lsdc predict` prints: what was predicted, what is doubtful, what was left out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,18 @@ from rich.console import Console
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.predict.models import Models
 from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
-from lsdc.challenges.lumbar.predict.studies import Prediction
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
-from lsdc.dicom_index.quarantine import group_reasons
-from lsdc.messages import counted, few
+from lsdc.messages import counted
+from lsdc.predict.printed import show_doubts, show_files, show_head, show_left_out, show_results
+from lsdc.predict.results import Prediction
 from lsdc.report.fitted_tables import Column, FittedTable
-
-_MOST_STUDIES, _MOST_SERIES, _MOST_REASONS = 6, 4, 3
 
 
 @dataclass(frozen=True)
 class PrintedPrediction:
     """What was predicted by the models of a run, and where the results are."""
 
-    prediction: Prediction
+    prediction: Prediction[StudyOutcome]
     models: Models
     out: Path
 
@@ -37,7 +34,7 @@ class PrintedPrediction:
         show_prediction(self.prediction, self.models, console)
 
 
-def summarize(prediction: Prediction, models: Models, out: Path) -> dict[str, Any]:
+def summarize(prediction: Prediction[StudyOutcome], models: Models, out: Path) -> dict[str, Any]:
     """Return a summary of a prediction as JSON values."""
     studies = prediction.studies
     return {
@@ -69,25 +66,24 @@ def summarize(prediction: Prediction, models: Models, out: Path) -> dict[str, An
     }
 
 
-def show_prediction(prediction: Prediction, models: Models, console: Console) -> None:
+def show_prediction(prediction: Prediction[StudyOutcome], models: Models, console: Console) -> None:
     """Print what was predicted, what is doubtful, what was left out, and the files."""
     studies = prediction.studies
-    now = len(studies) - prediction.kept
-    each = f", {prediction.seconds / now:.1f} s a study" if now else ""
-    if prediction.kept:
-        each += f" ({counted(prediction.kept, 'study')} done before)"
-    console.print(
-        f"{models.name}, {_made_by(models)}: {counted(len(studies), 'study')} "
-        f"in {prediction.seconds:.0f} s{each}; {len(prediction.from_prior)} by the prior alone",
-        highlight=False,
-    )
+    show_head(prediction, models.name, _made_by(models), console)
     if len(studies) == 1 and not prediction.from_prior:
         console.print(_grades_table(studies[0], prediction.rows))
-    _show_doubts(studies, console)
-    _show_left_out(studies, console)
-    _show_files(prediction, console)
-    for path in prediction.files:
-        console.print(path, soft_wrap=True, highlight=False)
+    # Those that are predicted by the prior, and those whose names may be wrong, come first.
+    by_doubt = sorted(studies, key=lambda each: (not each.why_prior, not each.has_doubtful_names))
+    show_doubts(by_doubt, console)
+    left = [
+        f"{study.spelled}/{series.series_id}: {series.left_out}"
+        for study in studies
+        for series in study.series
+        if series.left_out
+    ]
+    show_left_out(left, console)
+    show_files(prediction, "sample_submission.csv: no such study in the folder", console)
+    show_results(prediction, console)
 
 
 def _made_by(models: Models) -> str:
@@ -118,60 +114,6 @@ def _grades_table(study: StudyOutcome, rows: pl.DataFrame) -> FittedTable:
     return FittedTable(
         columns, title="Likeliest grade with its probability in per cent (?: doubtful)"
     )
-
-
-def _show_doubts(studies: Sequence[StudyOutcome], console: Console) -> None:
-    doubtful = [study for study in studies if study.doubts]
-    if not doubtful:
-        return
-    # Those that are predicted by the prior, and those whose names may be wrong, come first.
-    order = sorted(
-        doubtful,
-        key=lambda each: (
-            not each.why_prior,
-            not each.has_doubtful_names,
-        ),
-    )
-    for study in order[:_MOST_STUDIES]:
-        where = f" ({study.subfolder})" if study.subfolder not in ("", study.spelled) else ""
-        console.print(f"doubts on study {study.spelled}{where}:", style="yellow")
-        for doubt in study.doubts:
-            console.print(f"  {doubt}", highlight=False, markup=False)
-    if len(order) > _MOST_STUDIES:
-        more = counted(len(order) - _MOST_STUDIES, "further study")
-        console.print(f"doubts on {more}, in predictions.json", style="dim")
-
-
-def _show_left_out(studies: Sequence[StudyOutcome], console: Console) -> None:
-    left = [
-        f"{study.spelled}/{series.series_id}: {series.left_out}"
-        for study in studies
-        for series in study.series
-        if series.left_out
-    ]
-    if left:
-        console.print(f"{counted(len(left), 'series')} left out:", style="yellow")
-        for line in left[:_MOST_SERIES]:
-            console.print(f"  {line}", highlight=False, markup=False)
-        if len(left) > _MOST_SERIES:
-            console.print(f"  {len(left) - _MOST_SERIES} more, in predictions.json", style="dim")
-
-
-def _show_files(prediction: Prediction, console: Console) -> None:
-    for count, reason, path in group_reasons(prediction.quarantine).head(_MOST_REASONS).iter_rows():
-        console.print(
-            f"{counted(count, 'file')} cannot be used: {reason} ({path})",
-            style="yellow",
-            highlight=False,
-            markup=False,
-        )
-    if len(prediction.others):
-        kinds = [f"{count} {what}" for count, what, _ in prediction.others.iter_rows()]
-        console.print(f"other files, not read: {few(kinds)}", style="dim", highlight=False)
-    if prediction.unknown_rows:
-        rows = counted(prediction.unknown_rows, "row")
-        line = f"{rows} of sample_submission.csv: no such study in the folder, so the prior"
-        console.print(line, style="yellow", highlight=False)
 
 
 def _short_name(condition: Condition) -> str:

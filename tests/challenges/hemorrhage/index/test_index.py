@@ -158,7 +158,7 @@ def test_every_file_has_a_place_and_a_reason(messy: Path, tmp_path: Path) -> Non
     assert "Rows" in reasons[alone]
     assert len(reasons) == 6
     (repeated,) = (name for name in reasons if name.endswith(".DCM"))
-    assert reasons[repeated].startswith("another file has the same name")
+    assert reasons[repeated].startswith("another file has the same id")
     kinds = sorted(index.other_files["what"])
     assert kinds == [
         *("copy, byte for byte", "file of the operating system", "not DICOM"),

@@ -12,8 +12,8 @@ import pytest
 from lsdc.challenges.lumbar.pack import attempts
 from lsdc.challenges.lumbar.pack.attempts import RunAttempt
 from lsdc.challenges.lumbar.pack.limits import TimeIsUpError
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.errors import ChildDiedError, SettingsError
+from lsdc.predict.workplace import Workplace
 from lsdc.training.process import ignore
 
 BATCH = 4

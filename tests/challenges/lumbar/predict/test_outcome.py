@@ -1,4 +1,4 @@
-"""Outcomes: which grades are doubtful, what the pictures say of it, and whose each file is."""
+"""Outcomes: which grades are doubtful, and what the pictures say of it."""
 
 import json
 from dataclasses import replace
@@ -7,15 +7,9 @@ import polars as pl
 
 from lsdc.challenges.lumbar.competition.predictions import PROBABILITIES
 from lsdc.challenges.lumbar.predict.names import NamedLevel, Names
-from lsdc.challenges.lumbar.predict.outcome import (
-    SeriesOutcome,
-    StudyOutcome,
-    describe,
-    tabulate_files,
-)
+from lsdc.challenges.lumbar.predict.outcome import SeriesOutcome, StudyOutcome, describe
 from lsdc.challenges.lumbar.predict.picture import _doubt_lines
 from lsdc.challenges.lumbar.vocabulary import LEVELS, Condition
-from lsdc.dicom_index.quarantine import Quarantine
 
 SURE = NamedLevel(0.9, "predicted", 4, (0.0, 0.0, 0.0), is_sure=True)
 UNSURE = replace(SURE, confidence=0.17, is_sure=False)
@@ -84,27 +78,3 @@ def test_picture_says_all_doubts_whole_and_warns_of_names() -> None:
     assert headline.startswith("Do not rely on the names of the levels")
     assert all(any(f"end{number}" in line for line in lines) for number in range(9))
     assert _doubt_lines(replace(STUDY, missing=("Axial T2",))) == ["Doubts", "! no Axial T2"]
-
-
-def test_each_file_is_listed_once_with_its_study_and_series() -> None:
-    instances = pl.DataFrame(
-        [(7, 12, "b", None), (7, 12, "b", "Axial T2"), (7, 11, "c", None)],
-        schema={
-            "study_id": pl.Int64,
-            "series_id": pl.Int64,
-            "path": pl.String,
-            "used_as": pl.String,
-        },
-        orient="row",
-    )
-    bad = pl.DataFrame(
-        [("a", 7, None), ("nobody", None, None)],
-        schema={"path": pl.String, "study_id": pl.Int64, "series_id": pl.Int64},
-        orient="row",
-    )
-    quarantine = pl.concat([Quarantine.create_empty(), bad], how="diagonal")
-    assert tabulate_files(instances, quarantine, [STUDY]).rows() == [
-        ("a", "007", None, None),
-        ("b", "007", 12, "Axial T2"),
-        ("c", "007", 11, None),
-    ]

@@ -10,9 +10,9 @@ import torch
 
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.queue import SampleQueue
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.training.network import build_model
 from lsdc.challenges.lumbar.vocabulary import LEVELS
+from lsdc.predict.workplace import Workplace
 from lsdc.training.checkpoint import save_weights
 from lsdc.training.process import ignore
 from tests.challenges.lumbar.training.conftest import same_process

@@ -9,8 +9,9 @@ import pytest
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.predict.models import TrainedModels
-from lsdc.challenges.lumbar.predict.studies import LOG, predict_studies
+from lsdc.challenges.lumbar.predict.studies import predict_studies
 from lsdc.errors import DataError, HomeBusyError, SettingsError
+from lsdc.predict.results import LOG
 from lsdc.store.file_locks import file_lock
 
 

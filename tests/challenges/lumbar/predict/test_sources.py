@@ -12,9 +12,9 @@ from lsdc.challenges.lumbar.competition.tables import open_competition
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.challenges.lumbar.predict.models import TrainedModels
 from lsdc.challenges.lumbar.predict.sources import ListedStudies, Studies, open_source
-from lsdc.challenges.lumbar.predict.workplace import Workplace
 from lsdc.challenges.lumbar.scoring.prior import prior_table
 from lsdc.errors import DataError
+from lsdc.predict.workplace import Workplace
 from lsdc.training.process import ignore
 from tests.challenges.lumbar.predict.loose import (
     add_series,

@@ -19,7 +19,7 @@ from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.vocabulary import Label
 from lsdc.messages import counted
-from lsdc.report.drawing import DIM, GROUND, INK, RULE, Box, font, write
+from lsdc.report.drawing import DIM, GROUND, INK, RULE, Box, Colour, font, write
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
@@ -28,6 +28,8 @@ TITLE, LEGEND = 92, 30
 MARK, CAPTION, ROW_GAP = 6, 52, 12
 _PER_ROW = {1: 6, 2: 4, 3: 3}
 _PROFILE = 6 * 58 + 34
+_DOUBT: Colour = (255, 196, 84)
+_DOUBT_LINE = 22
 _SHOWN = 0.05  # smaller probabilities are left out of captions
 _SUBTYPES = [part for part in PARTS if part != Label.ANY]
 
@@ -58,31 +60,66 @@ def inspect_study(home: Home, run: str, study: str, out: Path) -> None:
 def draw_sheet(
     stack: Stack, windows: Sequence[str], attention: Attention, *, run: str
 ) -> Image.Image:
-    """Draw the sheet as an image, WIDTH px wide."""
+    """Draw the sheet of a run's study as an image, WIDTH px wide."""
+    slices = draw_stack(
+        stack,
+        windows,
+        f"Study {stack.study_id}",
+        _describe(stack, run),
+        marks="Marked: labels. Below, in their colours: probabilities of 0.05 and more.",
+    )
+    inner = WIDTH - 2 * MARGIN
+    looked = Box(MARGIN, slices.height, inner, attention_height(attention, inner))
+    sheet = Image.new("RGB", (WIDTH, looked.bottom + MARGIN), GROUND)
+    sheet.paste(slices, (0, 0))
+    draw_attention(sheet, looked, stack, attention)
+    return sheet
+
+
+def draw_stack(
+    stack: Stack,
+    windows: Sequence[str],
+    title: str,
+    about: Sequence[str],
+    *,
+    marks: str,
+    doubts: Sequence[str] = (),
+) -> Image.Image:
+    """Draw all slices of a stack and its probabilities, as an image WIDTH px wide.
+
+    Args:
+        stack: the stack.
+        windows: what each channel shows.
+        title: the headline.
+        about: what is known of it, for the second line.
+        marks: what the marks at the slices mean.
+        doubts: lines on what may be wrong.
+    """
     count = min(len(windows), MOST_WINDOWS)
     per_row = _PER_ROW[count]
     room = (WIDTH - 2 * MARGIN - GAP * (per_row - 1)) // per_row
     tile = room // count
     rows = -(-len(stack) // per_row)
     step = MARK + tile + CAPTION + ROW_GAP
-    top = MARGIN + TITLE + LEGEND
-    inner = WIDTH - 2 * MARGIN
-    chart = Box(MARGIN, top + rows * step + GAP, inner, _PROFILE)
-    looked = Box(MARGIN, chart.bottom + MARGIN, inner, attention_height(attention, inner))
-    sheet = Image.new("RGB", (WIDTH, looked.bottom + MARGIN), GROUND)
-    _write_title(sheet, stack, windows[:count], run)
-    _write_legend(sheet, MARGIN + TITLE)
+    legend = MARGIN + TITLE + _DOUBT_LINE * len(doubts)
+    top = legend + LEGEND
+    height = top + rows * step + GAP + _PROFILE + MARGIN
+    sheet = Image.new("RGB", (WIDTH, height), GROUND)
+    _write_title(sheet, title, about, windows[:count])
+    for number, doubt in enumerate(doubts):
+        line = MARGIN + TITLE - 6 + number * _DOUBT_LINE
+        write(sheet, (MARGIN, line), f"! {doubt}", size=16, colour=_DOUBT)
+    _write_legend(sheet, legend, marks)
     for place in range(len(stack)):
         row, column = divmod(place, per_row)
         left = MARGIN + column * (room + GAP)
         _draw_slice(sheet, Box(left, top + row * step, tile * count, tile), stack, place, count)
+    chart = Box(MARGIN, top + rows * step + GAP, WIDTH - 2 * MARGIN, _PROFILE)
     draw_profile(sheet, chart, stack, names=LABEL_NAMES, size=17)
-    draw_attention(sheet, looked, stack, attention)
     return sheet
 
 
-def _write_title(sheet: Image.Image, stack: Stack, windows: Sequence[str], run: str) -> None:
-    write(sheet, (MARGIN, MARGIN - 4), f"Study {stack.study_id}", size=30)
+def _describe(stack: Stack, run: str) -> list[str]:
     known = ~np.isnan(stack.labels[:, -1])
     words = [stack.split, f"run {run}", counted(len(stack), "slice")]
     if known.any():
@@ -92,21 +129,26 @@ def _write_title(sheet: Image.Image, stack: Stack, windows: Sequence[str], run: 
         words.append("no labels")
     what = "out of fold" if stack.split == "train" else "for the submission"
     predicted = not np.isnan(stack.probabilities).all()
-    words.append(f"predictions {what}" if predicted else "no predictions")
-    write(sheet, (MARGIN, MARGIN + 36), "  ·  ".join(words), size=16, colour=DIM)
+    return [*words, f"predictions {what}" if predicted else "no predictions"]
+
+
+def _write_title(
+    sheet: Image.Image, title: str, about: Sequence[str], windows: Sequence[str]
+) -> None:
+    write(sheet, (MARGIN, MARGIN - 4), title, size=30)
+    write(sheet, (MARGIN, MARGIN + 36), "  ·  ".join(about), size=16, colour=DIM)
     shown = f"Windows, from left to right: {', '.join(windows)}"
     write(sheet, (MARGIN, MARGIN + 60), shown, size=16, colour=DIM)
 
 
-def _write_legend(sheet: Image.Image, top: int) -> None:
+def _write_legend(sheet: Image.Image, top: int, marks: str) -> None:
     """Write the abbreviations, and how slices are marked."""
     left: float = MARGIN
     for part, name in LABEL_NAMES.items():
         left = _chip(sheet, left, top, part) + 6
         write(sheet, (left, top + 9), name, size=15, colour=DIM, anchor="lm")
         left += font(15).getlength(name) + 22
-    text = "Marked: labels. Below, in their colours: probabilities of 0.05 and more."
-    write(sheet, (WIDTH - MARGIN, top + 9), text, size=15, colour=DIM, anchor="rm")
+    write(sheet, (WIDTH - MARGIN, top + 9), marks, size=15, colour=DIM, anchor="rm")
 
 
 def _draw_slice(sheet: Image.Image, box: Box, stack: Stack, place: int, count: int) -> None:

@@ -103,7 +103,7 @@ class Stacks:
                 "command again"
             )
         self._rows = _rows_of(self._stores)
-        self.windows = _name_windows(self._folder / EXPERIMENT_FILE)
+        self.windows = name_windows(_slices_of(self._folder / EXPERIMENT_FILE))
 
     def studies_of(self, images: Sequence[str]) -> dict[str, str]:
         """Return the study of each of some images."""
@@ -132,7 +132,7 @@ class Stacks:
             study_id=study,
             split=str(own["split"][0]),
             slices=own.select("image_id", "slice", "along_mm"),
-            pixels=tuple(map(_read_pixels, stored)),
+            pixels=tuple(map(read_pixels, stored)),
             labels=answers.select(LABEL_COLUMNS).cast(pl.Float64).fill_null(np.nan).to_numpy(),
             probabilities=answers.select(PARTS).cast(pl.Float64).fill_null(np.nan).to_numpy(),
             folds=tuple(answers["fold"]),
@@ -170,18 +170,23 @@ def _rows_of(stores: Sequence[Path]) -> pl.DataFrame:
     return pl.concat([empty, *tables], how="vertical_relaxed").unique("image_id", keep="first")
 
 
-def _read_pixels(stored: Stored | None) -> Pixels | None:
+def read_pixels(stored: Stored | None) -> Pixels | None:
+    """Return the windows of a slice, MOST_WINDOWS at most; None where there is none."""
     if stored is None:
         return None
     return np.array(np.load(stored.folder / SLICES, mmap_mode="r")[stored.row, :MOST_WINDOWS])
 
 
-def _name_windows(experiment: Path) -> list[str]:
+def name_windows(config: SlicesConfig) -> list[str]:
     """Return what each channel of a prepared slice shows, by the experiment's settings."""
-    settings = json.loads(experiment.read_bytes()) if experiment.is_file() else {}
-    config = SlicesConfig.model_validate(settings.get("slices", {}))
     if config.window == "header":
         return ["the header's window"]
     return [
         f"{centre - width / 2:g} to {centre + width / 2:g} HU" for centre, width in config.windows
     ]
+
+
+def _slices_of(experiment: Path) -> SlicesConfig:
+    """Return the settings of a run's slices, by its record."""
+    settings = json.loads(experiment.read_bytes()) if experiment.is_file() else {}
+    return SlicesConfig.model_validate(settings.get("slices", {}))

@@ -6,19 +6,15 @@ block that was not finished, and is removed.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import polars as pl
 from pydantic import TypeAdapter
 
-from lsdc.challenges.lumbar.predict.block import Prepared
-from lsdc.challenges.lumbar.predict.models import EnsembleModels, Models
-from lsdc.challenges.lumbar.predict.outcome import StudyOutcome
-from lsdc.challenges.lumbar.predict.queues import Queues
-from lsdc.challenges.lumbar.predict.sources import list_inputs
 from lsdc.dicom.names import escape_name
 from lsdc.errors import DataError, SettingsError
 from lsdc.store.exact_names import read_parquet
@@ -28,24 +24,23 @@ from lsdc.store.fingerprint import fingerprint, fingerprint_code, fingerprint_li
 FOLDER = ".unfinished"
 _KEY, _DONE = "key.txt", "done.json"
 _BAD, _OTHERS = "unusable.parquet", "others.parquet"
-_CODE = ("lsdc.challenges.lumbar.predict.studies",)
-_LIBRARIES = ("numpy", "opencv-python-headless", "polars", "timm", "torch")
-_OUTCOMES = TypeAdapter(list[StudyOutcome])
+
+Study = TypeVar("Study")
 
 
 @dataclass(frozen=True)
-class Block:
-    """A block that is done, its last samples apart, which wait for those of the next block.
+class Block(Generic[Study]):
+    """A block of studies that is done.
 
     Attributes:
-        folder: the folder of its tables; see `Prepared`.
+        folder: the folder of its tables.
         studies: what is known of its studies.
         quarantine: the files that cannot be used.
         others: the files that are no slices, or copies.
     """
 
     folder: Path
-    studies: Sequence[StudyOutcome]
+    studies: Sequence[Study]
     quarantine: pl.DataFrame
     others: pl.DataFrame
 
@@ -73,54 +68,52 @@ def unfinished(out: Path, key: str) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def work_key(root: Path, models: Models, out: Path, *, arguments: Sequence[str | int]) -> str:
+def work_key(
+    root: Path,
+    files: pl.DataFrame,
+    *,
+    code: Sequence[str],
+    libraries: Sequence[str],
+    weights: Sequence[Path],
+    uses: Mapping[str, Any],
+) -> str:
     """Return a fingerprint of all that a prediction depends on.
 
     Args:
         root: the folder that is read.
-        models: the models.
-        out: the folder of the results.
-        arguments: the other arguments of `predict_studies` that count.
+        files: path, size and time of each file that may be read.
+        code: the modules that predict.
+        libraries: the libraries whose versions count.
+        weights: the files of the models.
+        uses: all else that counts.
     """
-    files = list_inputs(root, leave_out=out)
-    points = [each.points for each in models.each]
-    folders = [*models.folds.values(), *points]
-    weights = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
-    weights += [path for folder in points for path in sorted(folder.glob("*.json"))]
-    joined = (models.ensemble, models.labels) if isinstance(models, EnsembleModels) else None
     return fingerprint(
         {
-            "code": fingerprint_code(_CODE),
-            "libraries": fingerprint_libraries(_LIBRARIES),
+            **uses,
+            "code": fingerprint_code(code),
+            "libraries": fingerprint_libraries(libraries),
             "root": escape_name(root.absolute()),
             "files": hashlib.sha256(files.write_csv().encode()).hexdigest(),
-            "run": models.name,
-            "experiments": [each.experiment for each in models.each],
-            "ensemble": joined,
-            "folds": list(models.folds),
             "weights": [digest_file(path) for path in weights],
-            "prior": models.prior.write_csv(),
-            "arguments": list(arguments),
         }
     )
 
 
-def done_blocks(folder: Path, queue: Queues) -> list[Block]:
-    """Return the blocks that are done, give their predictions to the queue, remove all else."""
-    blocks: list[Block] = []
+def done_blocks(folder: Path, adapter: TypeAdapter[list[Study]]) -> list[Block[Study]]:
+    """Return the blocks that are done, in their order; remove all others.
+
+    Args:
+        folder: the folder of unfinished work.
+        adapter: reads what `keep_block` wrote of the studies.
+    """
+    blocks: list[Block[Study]] = []
     for path in sorted(folder.glob("block-*")):
         if path != block_folder(folder, len(blocks)) or not (path / _DONE).is_file():
             shutil.rmtree(path)
             continue
-        blocks.append(
-            Block(
-                path,
-                _OUTCOMES.validate_json((path / _DONE).read_bytes()),
-                read_parquet(path / _BAD),
-                read_parquet(path / _OTHERS),
-            )
-        )
-    queue.restore([block.folder for block in blocks])
+        studies = adapter.validate_json((path / _DONE).read_bytes())
+        tables = (read_parquet(path / name) for name in (_BAD, _OTHERS))
+        blocks.append(Block(path, studies, *tables))
     return blocks
 
 
@@ -129,11 +122,8 @@ def block_folder(folder: Path, number: int) -> Path:
     return folder / f"block-{number:06d}"
 
 
-def keep_block(prepared: Prepared, studies: Sequence[StudyOutcome], queue: Queues) -> Block:
-    """Write what is known of a block's studies, and what the queue predicted since the last one."""
-    folder = prepared.folder
-    prepared.studies.quarantine.write_parquet(folder / _BAD)
-    prepared.studies.others.write_parquet(folder / _OTHERS)
-    queue.save(folder)
-    write_text(folder / _DONE, _OUTCOMES.dump_json(list(studies)).decode())
-    return Block(folder, studies, prepared.studies.quarantine, prepared.studies.others)
+def keep_block(block: Block[Study], adapter: TypeAdapter[list[Study]]) -> None:
+    """Write what is known of a block into its folder: it is done, whatever stops the prediction."""
+    block.quarantine.write_parquet(block.folder / _BAD)
+    block.others.write_parquet(block.folder / _OTHERS)
+    write_text(block.folder / _DONE, adapter.dump_json([*block.studies]).decode())

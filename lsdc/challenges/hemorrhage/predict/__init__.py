@@ -1,0 +1,1 @@
+"""Prediction of any head CT studies with the models of a finished run, without training data."""
