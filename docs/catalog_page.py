@@ -71,9 +71,9 @@ This table is not in the catalog: it is a file in the run's folder.
 
 def tables_of(challenge: Challenge) -> Mapping[str, type[Table]]:
     """Return the tables of the catalog, by name, and that of out-of-fold predictions."""
-    package = f"lsdc.challenges.{challenge.name}"
-    of_runs: Mapping[str, type[Table]] = import_module(f"{package}.catalog_tables").CATALOG
-    out_of_fold: type[Table] = import_module(f"{package}.scoring.oof").OutOfFold
+    tables = import_module(f"lsdc.challenges.{challenge.name}.catalog_tables")
+    out_of_fold: type[Table] = tables.OUT_OF_FOLD
+    of_runs: Mapping[str, type[Table]] = tables.CATALOG
     return {**of_runs, "runs": Runs, "sources": Sources, "oof.parquet": out_of_fold}
 
 

@@ -125,6 +125,7 @@ class Challenge(ABC):
         tables: the tables by which a folder is recognised, for messages.
         recommended: the experiments that are listed first.
         sample_submission: the name of the file with the rows to predict.
+        drawn_as: the suffix of what `inspect` writes.
     """
 
     name: ClassVar[str]
@@ -132,6 +133,7 @@ class Challenge(ABC):
     tables: ClassVar[str]
     sample_submission: ClassVar[str]
     recommended: ClassVar[tuple[str, ...]]
+    drawn_as: ClassVar[str] = ".png"
 
     @property
     @abstractmethod

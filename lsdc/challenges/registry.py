@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lsdc.challenges.challenge import Challenge
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.ink.challenge import INK
 from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.errors import DataError, SettingsError
 from lsdc.experiments.base import BaseExperiment
@@ -16,7 +17,7 @@ from tasks.request import RunRequest
 from tasks.run import is_phantom
 
 # The first one is taken where nothing tells the challenge.
-CHALLENGES: tuple[Challenge, ...] = (LUMBAR, HEMORRHAGE)
+CHALLENGES: tuple[Challenge, ...] = (LUMBAR, HEMORRHAGE, INK)
 
 
 def challenge_named(name: str) -> Challenge:

@@ -1,10 +1,11 @@
 """Base classes of settings, and of the experiments of every challenge."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lsdc.experiments.expected import Expected
+from lsdc.experiments.metric import Metric
 from lsdc.experiments.reported import Reported
 
 
@@ -59,6 +60,8 @@ class BaseExperiment(Config):
     `note`, `deviation`, `reported` and `expected` are never inherited from the experiment it is
     based on.
     """
+
+    metric: ClassVar[Metric] = Metric()
 
     name: str
     based_on: str | None = None

@@ -85,7 +85,7 @@ def _takes(schema: Mapping[str, Any], plural: str = "") -> str:
     if "anyOf" in schema:
         return ", or ".join(_takes(each) for each in schema["anyOf"])
     if "enum" in schema:
-        return f"{'any' if plural else 'one'} of {', '.join(schema['enum'])}"
+        return f"{'any' if plural else 'one'} of {', '.join(map(str, schema['enum']))}"
     if "const" in schema:
         return str(schema["const"])
     if "prefixItems" in schema:

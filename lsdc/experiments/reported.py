@@ -8,7 +8,7 @@ LOG_FOLDS = 4
 
 
 class Result(BaseModel):
-    """The scores of one training: the competition's metric unless noted; lower is better."""
+    """The scores of one training, by the competition's metric unless noted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -115,7 +115,8 @@ def train_fold(job: BaseFoldJob, *, log: Path, on_event: OnEvent) -> None:
     tta = job.experiment.tta.model_dump(mode="json")
     digests = facts.get("digests", {})
     is_trained = are_intact(out, job.trained, digests)
-    if is_trained and facts.get("tta") == tta and are_intact(out, job.predicted, digests):
+    has_views = not job.predicted or facts.get("tta") == tta
+    if is_trained and has_views and are_intact(out, job.predicted, digests):
         return
     if not is_trained:
         for setting, needed in job.needed.items():

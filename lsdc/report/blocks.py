@@ -161,13 +161,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture with a caption: the bytes of a WebP file, with its width and height in pixels."""
+
+    kind: ClassVar[str] = "picture"
+    caption: str
+    image: bytes
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class CaseTable:
     """The place of the table of all cases."""
 
     kind: ClassVar[str] = "cases"
 
 
-Block = Figures | Paragraph | DataTable | HeatMap | Chart | CaseList | Row | CaseTable
+Block = Figures | Paragraph | DataTable | HeatMap | Chart | CaseList | Picture | Row | CaseTable
 
 
 @dataclass(frozen=True)

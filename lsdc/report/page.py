@@ -22,18 +22,18 @@ class Page:
     Attributes:
         title: the title.
         about: a line below it.
-        sections: the sections; one of their blocks is a `CaseTable`.
-        cases: the table of all cases.
-        classes: the names of the classes, in the order of their colours.
+        sections: the sections; with cases, one of their blocks is a `CaseTable`.
         made_by: the program and its version.
+        cases: the table of all cases; None without any.
+        classes: the names of the classes, in the order of their colours.
     """
 
     title: str
     about: str
     sections: Sequence[Section]
-    cases: Cases
-    classes: Sequence[str]
     made_by: str
+    cases: Cases | None = None
+    classes: Sequence[str] = ()
 
 
 def render(page: Page) -> str:
@@ -45,14 +45,15 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    # The only sequence that could end the script element early.
+    cases = page.cases.as_json().replace("<", "\\u003c") if page.cases is not None else ""
     environment.filters |= {"data_url": _data_url, "percent": numbers.percent}
     return environment.get_template("page.html").render(
         page=page,
         blocks=environment.get_template("blocks.html").make_module({"classes": page.classes}),
         style=Markup(_read("page.css")),
         script=Markup(_read("page.js")),
-        # The only sequence that could end the script element early.
-        cases=Markup(page.cases.as_json().replace("<", "\\u003c")),
+        cases=Markup(cases),
     )
 
 

@@ -100,7 +100,8 @@ def store_folder(home: Path, stage: str, temporary: Path, *, rows: int) -> Manif
     Results are addressed by content: the same result lands in the same place, and a damaged
     earlier copy of it is replaced.
     """
-    names = sorted(entry.name for entry in temporary.iterdir() if entry.is_file())
+    files = (path for path in temporary.rglob("*") if path.is_file())
+    names = [path.relative_to(temporary).as_posix() for path in files]
     manifest = make_manifest(home, stage, temporary, rows=rows, names=names)
     target = home / stage / manifest.digest[:16]
     if target.exists():

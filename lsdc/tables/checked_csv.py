@@ -17,6 +17,7 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spac
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+")
 _EXCEL_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _MOST_DIGITS = 18  # fits into 64 bits
+csv.field_size_limit(2**31 - 1)  # a cell may hold a whole mask; the module's own limit is 128 KiB
 
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:

@@ -1,11 +1,12 @@
 """Augmentation of a sample's pixels, with albumentations, and of the order of its slices.
 
-Slices that are changed alike are passed as the channels of one image. Nothing here flips images:
-which flips preserve the labels depends on the anatomy.
+Slices that are changed alike are passed as the channels of one image. Labels that are images move
+with the slices. Nothing here flips images by itself: which flips preserve the labels depends on
+what the images show.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,23 @@ cv2.setNumThreads(0)  # slices are small: threads cost more than they save next 
 
 
 class PixelAugmentation:
-    """Augment a sample's slices as a function of the seed."""
+    """Augment a sample's slices as a function of the seed.
 
-    def __init__(self, settings: PixelSettings) -> None:
+    With `per_pixel`, labels and their weights are images (heads, rows, columns) of the size of the
+    slices, which are shifted, scaled, rotated and distorted with them: to the nearest pixel, and
+    repeating the border, as the slices do. Slices must then be changed alike.
+
+    Raises:
+        ValueError: labels are images, and slices are not changed alike.
+    """
+
+    def __init__(self, settings: PixelSettings, *, per_pixel: bool = False) -> None:
+        if per_pixel and settings.alike != "sample":
+            raise ValueError(
+                f"alike {settings.alike!r}: labels that are images can only follow slices that are "
+                "changed alike: expected 'sample'"
+            )
+        self._per_pixel = per_pixel
         s = settings
         transforms = [
             albumentations.Affine(
@@ -58,21 +73,52 @@ class PixelAugmentation:
         )
 
     def __call__(self, sample: Sample, seed: int) -> Sample:
+        if self._per_pixel:
+            return self._with_labels(sample, seed)
         if self._alike == "sample":
-            return sample._replace(slices=self._change(sample.slices, seed))
+            return sample._replace(slices=self._change(seed, sample.slices)[0])
         changed = [
-            self._change(slice_[np.newaxis], seed_of(seed, number))
+            self._change(seed_of(seed, number), slice_[np.newaxis])[0]
             for number, slice_ in enumerate(sample.slices)
         ]
         return sample._replace(slices=np.concatenate(changed))
 
-    def _change(self, slices: NDArray[Any], seed: int) -> NDArray[Any]:
+    def _with_labels(self, sample: Sample, seed: int) -> Sample:
+        grades, weights = sample.labels.grades, sample.labels.weights
+        given = [grades] if weights is None else [grades, weights]
+        slices, *found = self._change(seed, sample.slices, *given)
+        labels = sample.labels._replace(grades=found[0])
+        if weights is not None:
+            labels = labels._replace(weights=found[1])
+        return sample._replace(slices=slices, labels=labels)
+
+    def _change(self, seed: int, slices: NDArray[Any], *labels: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the changed slices, and labels that move with them; each (n, height, width)."""
         self._compose.set_random_seed(seed)
         # (slices, height, width) -> (height, width, slices) and back
-        image: NDArray[Any] = self._compose(image=np.ascontiguousarray(slices.transpose(1, 2, 0)))[
-            "image"
-        ]
-        return np.ascontiguousarray(image.transpose(2, 0, 1))
+        image, *masks = (
+            np.ascontiguousarray(each.transpose(1, 2, 0)) for each in (slices, *labels)
+        )
+        found = self._compose(image=image, **({"masks": masks} if masks else {}))
+        changed = (found["image"], *(found["masks"] if masks else ()))
+        return [np.ascontiguousarray(each.transpose(2, 0, 1)) for each in changed]
+
+
+def change_images(sample: Sample, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Sample:
+    """Return a sample whose slices, labels and weights (n, rows, columns) are changed alike.
+
+    Args:
+        sample: a sample whose labels are images.
+        change: function of an array that changes its last two axes, such as a flip.
+    """
+    labels, weights = sample.labels, sample.labels.weights
+    return sample._replace(
+        slices=np.ascontiguousarray(change(sample.slices)),
+        labels=labels._replace(
+            grades=np.ascontiguousarray(change(labels.grades)),
+            weights=None if weights is None else np.ascontiguousarray(change(weights)),
+        ),
+    )
 
 
 def shift_slices(sample: Sample, parts: Sequence[Sequence[int]], places: int) -> Sample:

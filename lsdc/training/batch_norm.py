@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lsdc.training.samples import Batch, Samples, batch_of
+from lsdc.training.samples import Batch, SampleSet, batch_of
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def last_batch_is_too_small(
-    model: nn.Module, samples: Samples, batch_size: int, device: torch.device
+    model: nn.Module, samples: SampleSet, batch_size: int, device: torch.device
 ) -> bool:
     """Return whether a batch norm would see one value per channel in an epoch's last batch.
 

@@ -154,6 +154,24 @@ class ModelPredicting(BaseEvent):
         return [f"model {self.model} of {self.models}"]
 
 
+class TilesPredicted(BaseEvent):
+    """Some of the tiles of large images have been predicted."""
+
+    kind: Literal["tiles_predicted"] = "tiles_predicted"
+    done: int
+    tiles: int
+
+    @property
+    def share(self) -> float:
+        """The fraction of all tiles."""
+        return self.done / max(self.tiles, 1)
+
+    @property
+    def words(self) -> list[str]:
+        """The number of tiles predicted."""
+        return [f"tile {self.done:,} of {self.tiles:,}"]
+
+
 class FilesRead(BaseEvent):
     """Some of the files have been read."""
 
@@ -181,6 +199,7 @@ Event = (
     | Warned
     | NetEpochDone
     | ModelPredicting
+    | TilesPredicted
     | FilesRead
 )
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from lsdc.training.models.context import StudyContext
 from lsdc.training.models.outputs import Outputs
-from lsdc.training.samples import Samples, batches_in_order
+from lsdc.training.samples import SampleSet, batches_in_order
 from lsdc.training.views import View, unchanged
 
 Probabilities = Callable[[Tensor], Tensor]
-"""From logits (n, heads, classes) to the probabilities of the labels."""
+"""From logits (n, heads, ...) to the probabilities of the labels."""
 
 
 def predict_logits(
     model: nn.Module,
-    samples: Samples,
+    samples: SampleSet,
     *,
     batch_size: int,
     device: torch.device,
@@ -38,7 +38,7 @@ def predict_logits(
 
 def predict_outputs(
     model: nn.Module,
-    samples: Samples,
+    samples: SampleSet,
     *,
     batch_size: int,
     device: torch.device,
@@ -64,7 +64,7 @@ def predict_outputs(
 
 def predict_views(
     model: nn.Module,
-    samples: Samples,
+    samples: SampleSet,
     views: Sequence[View],
     *,
     batch_size: int,
@@ -88,7 +88,7 @@ def predict_views(
 @torch.inference_mode()
 def predict_batches(
     model: nn.Module,
-    samples: Samples,
+    samples: SampleSet,
     views: Sequence[View],
     *,
     batch_size: int,

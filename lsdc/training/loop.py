@@ -25,7 +25,7 @@ from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.parallel.division import Division, synchronise_batch_norms
 from lsdc.training.parallel.world import ALONE, World
 from lsdc.training.process import OnEvent
-from lsdc.training.samples import Augment, Batch, Mix, Samples, TrainingSteps, mix_seed, step_seed
+from lsdc.training.samples import Augment, Batch, Mix, SampleSet, TrainingSteps, mix_seed, step_seed
 from lsdc.training.settings.training import Keep, TrainingSettings
 from lsdc.training.tensorboard import Curves
 from lsdc.training.train_state import Parts, build_parts
@@ -33,7 +33,10 @@ from lsdc.training.train_state import Parts, build_parts
 Floats = NDArray[np.float64]
 
 Score = Callable[[Floats], float]
-"""Maps probabilities (n, heads, classes) of the validation samples to a score; lower is better."""
+"""Maps probabilities (n, heads, classes) of the validation samples to a score; lower is better.
+
+With targets that are images, they are (n, heads, rows, columns).
+"""
 
 _SINGLE_SAMPLE = (
     "batch norms use their running statistics for a batch with a single sample; to avoid this, "
@@ -57,6 +60,7 @@ class Training:
         settings: the settings of the training.
         augment: function that augments a sample.
         mix: function that mixes the samples of a batch, as in mixup.
+        plain_epochs: number of epochs at the end in which it is not used.
         criterion: the loss.
         probabilities: function that maps logits to the probabilities that are scored.
         score: function that computes the score from these probabilities.
@@ -77,8 +81,8 @@ class Training:
     """
 
     model: nn.Module
-    train_samples: Samples
-    val_samples: Samples
+    train_samples: SampleSet
+    val_samples: SampleSet
     settings: TrainingSettings
     augment: Augment
     mix: Mix
@@ -95,6 +99,7 @@ class Training:
     pauses: Sequence[Path] = ()
     stop_requested: StopRequested = lambda: False
     world: World = ALONE
+    plain_epochs: int = 0
 
     def __post_init__(self) -> None:
         """Build the optimiser and its schedule, and load the checkpoint."""
@@ -173,12 +178,12 @@ class Training:
     def _train_step(self, epoch: int, step: int, batches: list[Batch]) -> None:
         """Do one optimiser step on the mean loss of the batches, and record it."""
         torch.manual_seed(step_seed(self.seed, epoch, step))
-        batches = [
-            self.mix(
-                self.world.join(batch.to(self.device)), mix_seed(self.seed, epoch, step, number)
-            )
-            for number, batch in enumerate(batches)
-        ]
+        batches = [self.world.join(batch.to(self.device)) for batch in batches]
+        if epoch <= self.settings.epochs - self.plain_epochs:
+            batches = [
+                self.mix(batch, mix_seed(self.seed, epoch, step, number))
+                for number, batch in enumerate(batches)
+            ]
         weigh, members_of = self.criterion.weigh, self.train_samples.members_of
         weights = torch.stack([weigh(batch.labels, members_of(batch.places)) for batch in batches])
         # Labels have weights that differ between batches, so the mean of the means would be wrong.
@@ -324,7 +329,7 @@ def _require_finite(
     row: dict[str, float],
     losses: list[Floats],
     batches: list[Batch],
-    samples: Samples,
+    samples: SampleSet,
     scaler: torch.amp.GradScaler,
     *,
     skipped: bool,

@@ -1,4 +1,4 @@
-"""Mixup and CutMix of the samples and labels of a batch.
+"""Mixup and CutMix of the samples and labels of a batch; labels may be images.
 
 timm's Mixup and torchvision's MixUp and CutMix use global random state, and support neither masks
 nor several labels per sample. Here the result is a function of the batch's seed.
@@ -54,6 +54,11 @@ class Mixing:
     Labels become probabilities: grades of `classes` classes, the group one of `groups`. The mixing
     fraction is drawn once per batch; a sample keeps the larger fraction of itself, and the slices
     that it had. A slice that the other sample lacks is not mixed.
+
+    With `per_pixel`, labels are images (b, heads, rows, columns), whose pixels each cover a whole
+    number of those of the slices. CutMix then pastes the box into them too, instead of mixing them
+    by its area; its edges lie between their pixels. Blended labels count by both samples' weights,
+    so that the cross-entropy of a blend is the blend of the cross-entropies.
     """
 
     def __init__(
@@ -62,8 +67,11 @@ class Mixing:
         classes: int,
         groups: int = 0,
         halves: HalfMixing | None = None,
+        *,
+        per_pixel: bool = False,
     ) -> None:
         self._settings, self._classes, self._groups = settings, classes, groups
+        self._per_pixel = per_pixel
         self._halves = halves or HalfMixing(0.0, 0.0, ())
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
@@ -95,13 +103,17 @@ class Mixing:
         """Paste one box for all slices: Yun et al. 2019, https://arxiv.org/abs/1905.04899."""
         other, own_share = _other(batch, random), _own_share(self._settings.cutmix_alpha, random)
         height, width = batch.slices.shape[-2:]
-        rows = _span(height, math.sqrt(1 - own_share), random)
-        columns = _span(width, math.sqrt(1 - own_share), random)
-        box = torch.zeros(height, width, dtype=torch.bool, device=batch.slices.device)
-        box[rows, columns] = True
+        grid = batch.labels.grades.shape[-2:] if self._per_pixel else (height, width)
+        cells = torch.zeros(grid, dtype=torch.bool, device=batch.slices.device)
+        rows = _span(grid[0], math.sqrt(1 - own_share), random)
+        columns = _span(grid[1], math.sqrt(1 - own_share), random)
+        cells[rows, columns] = True
+        box = cells.repeat_interleave(height // grid[0], 0).repeat_interleave(width // grid[1], 1)
         both = (batch.present & batch.present[other])[..., None, None]
         slices = torch.where(box & both, batch.slices[other], batch.slices)
-        own_share = 1 - float(box.float().mean())  # the exact fraction, in whole pixels
+        if self._per_pixel:
+            return self._with(batch, slices, other, 1 - cells.float())
+        own_share = 1 - float(cells.float().mean())  # the exact fraction, in whole pixels
         return self._with(batch, slices, other, own_share)
 
     def _blend_features(self, batch: Batch, random: np.random.Generator) -> Batch:
@@ -161,15 +173,20 @@ class Mixing:
             batch: the batch.
             slices: its mixed slices.
             other: (b,) the sample that is mixed in.
-            own_share: the fraction of itself that a sample keeps, or (b, heads, 1) by label.
+            own_share: the fraction of itself that a sample keeps, or (b, heads, 1) by label, or
+                (rows, columns) by pixel.
             group_share: the same for the group, or (b, 1); None for `own_share`.
         """
-        grades, group, marks = batch.labels
+        grades, group, marks, weights = batch.labels
 
         def mix(shares: Tensor, own: float | Tensor) -> Tensor:
             return own * shares + (1 - own) * shares[other]
 
         mixed = Labels(mix(as_probabilities_of(grades, self._classes), own_share))
+        if weights is not None:
+            both = mix(weights, own_share)
+            counted = mix(grades * weights, own_share) / both.clamp(min=_TINY)
+            mixed = mixed._replace(grades=counted, weights=both)
         if group is not None:
             own = own_share if group_share is None else group_share
             mixed = mixed._replace(group=mix(as_probabilities_of(group, self._groups), own))

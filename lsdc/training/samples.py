@@ -1,4 +1,4 @@
-"""Samples and batches: sequences of slices, some absent, with a few graded labels each."""
+"""Samples and batches: sequences of slices, some absent, with the labels of each."""
 
 import itertools
 import math
@@ -39,20 +39,23 @@ class Labels(NamedTuple, Generic[Values]):
 
     Attributes:
         grades: (heads,) int64 classes, EMPTY_LABEL if missing; or (heads, classes) probabilities,
-            all zero if missing.
+            all zero if missing; or (heads, rows, columns) the probabilities of pixels.
         group: () int64 class, or (groups,) probabilities; None if no head predicts the group.
         slices: (heads, slices) float32, the probability that a slice is the one annotated for the
             head, all zero if that is not known; None if no head tells it.
+        weights: of the shape of `grades`, float32 how much each counts, 0 where it is not known;
+            None if all that are not missing count alike.
     """
 
     grades: Values
     group: Values | None = None
     slices: Values | None = None
+    weights: Values | None = None
 
     def map(self, change: Callable[[Values], Others]) -> "Labels[Others]":
         """Return the labels with each of them changed."""
-        group, slices = (None if each is None else change(each) for each in self[1:])
-        return Labels(change(self.grades), group, slices)
+        others = (None if each is None else change(each) for each in self[1:])
+        return Labels(change(self.grades), *others)
 
 
 class Sample(NamedTuple):
@@ -71,6 +74,36 @@ class Sample(NamedTuple):
 
 Augment = Callable[[Sample, int], Sample]
 """Changes a sample as a function of its seed."""
+
+
+class SampleSet(Protocol):
+    """What is trained on, scored or predicted: `Samples`, or what else makes each sample.
+
+    Attributes:
+        rows: (n,) int64 the number of each sample in random seeds.
+        present: (n, slices) bool, False if a slice is absent.
+        ids: (n,) name of each sample in messages.
+    """
+
+    @property
+    def rows(self) -> NDArray[np.int64]: ...
+    @property
+    def present(self) -> NDArray[np.bool_]: ...
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def shown_labels(self) -> Labels[NDArray[Any]]:
+        """The labels of n samples that are shown without a seed."""
+
+    def __len__(self) -> int: ...
+    def show(self, place: int, seed: int | None = None) -> Sample:
+        """Return a sample; with a seed, training draws by it what the sample shows."""
+
+    def units_by(self, batch_by: BatchBy) -> Units:
+        """Return the units that the batches of an epoch are made of."""
+
+    def members_of(self, places: Sequence[int]) -> Tensor | None:
+        """Return the study of each of some samples and its item there (b, 2), if known."""
 
 
 class Stored(Protocol):
@@ -224,7 +257,7 @@ class TrainingSteps:
 
     def __init__(
         self,
-        samples: Samples,
+        samples: SampleSet,
         augment: Augment,
         *,
         batch_size: int,
@@ -270,24 +303,24 @@ class TrainingSteps:
         """Return the first samples of a batch, as many as `size` as `batch_size` would hold."""
         if self._batch_by == "sample":
             return batch.first(size)
-        studies = _studies(self._samples)[batch.places].tolist()
+        studies = _studies(self._samples, batch.places).tolist()
         kept = list(dict.fromkeys(studies))[:size]
         return batch.first(sum(study in kept for study in studies))
 
 
-def _studies(samples: Samples) -> NDArray[np.int64]:
-    if samples.members is None:
+def _studies(samples: SampleSet, places: Sequence[int]) -> NDArray[np.int64]:
+    members = samples.members_of(places)
+    if members is None:
         raise ValueError("batches by study: expected samples with members, got none")
-    studies: NDArray[np.int64] = samples.members[:, 0]
-    return studies
+    return members[:, 0].numpy()
 
 
-def _require_shared_memory(samples: Samples, batch_size: int, workers: int, share: Share) -> None:
+def _require_shared_memory(samples: SampleSet, batch_size: int, workers: int, share: Share) -> None:
     """Require enough shared memory: without it, torch's workers hang silently."""
     if not workers or not len(samples) or not _SHARED_MEMORY.is_dir():
         return
     loaded = len(range(batch_size)[share(batch_size)])
-    needed = (workers * _BATCHES_A_WORKER + 1) * loaded * samples[0].slices.nbytes
+    needed = (workers * _BATCHES_A_WORKER + 1) * loaded * _bytes_of(samples.show(0))
     free = shutil.disk_usage(_SHARED_MEMORY).free
     if free < needed:
         raise NoSpaceError(
@@ -298,8 +331,12 @@ def _require_shared_memory(samples: Samples, batch_size: int, workers: int, shar
         )
 
 
+def _bytes_of(sample: Sample) -> int:
+    return sum(each.nbytes for each in (sample.slices, *sample.labels) if each is not None)
+
+
 def batches_in_order(
-    samples: Samples, batch_size: int, *, whole_studies: bool = False
+    samples: SampleSet, batch_size: int, *, whole_studies: bool = False
 ) -> Iterator[Batch]:
     """Yield batches of all samples, unchanged and in order.
 
@@ -307,7 +344,7 @@ def batches_in_order(
     those of a single larger study.
     """
     if whole_studies:
-        bounds = _bounds_of_studies(_studies(samples), batch_size)
+        bounds = _bounds_of_studies(_studies(samples, range(len(samples))), batch_size)
     else:
         bounds = [*range(0, len(samples), batch_size), len(samples)]
     for start, end in itertools.pairwise(bounds):
@@ -326,13 +363,13 @@ def _bounds_of_studies(studies: NDArray[np.int64], batch_size: int) -> list[int]
     return bounds
 
 
-def batch_of(samples: Samples, places: Iterable[int]) -> Batch:
+def batch_of(samples: SampleSet, places: Iterable[int]) -> Batch:
     """Return a batch of some samples, unchanged."""
-    return _collate([(place, samples[place]) for place in places])
+    return _collate([(place, samples.show(place)) for place in places])
 
 
 class _Augmented(Dataset[tuple[int, Sample]]):
-    def __init__(self, samples: Samples, augment: Augment, seed: int) -> None:
+    def __init__(self, samples: SampleSet, augment: Augment, seed: int) -> None:
         self._samples, self._augment, self._seed = samples, augment, seed
 
     def __getitem__(self, key: tuple[int, int, int]) -> tuple[int, Sample]:

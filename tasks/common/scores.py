@@ -14,16 +14,16 @@ log = logging.getLogger("lsdc.progress")
 
 
 def show_losses(run: Run) -> dict[str, Any]:
-    """Show the run's out-of-fold losses beside the prior's, and return its scores."""
-    folder, name = run.folder, run.experiment.name
+    """Show the run's out-of-fold scores beside the prior's, and return them."""
+    folder, name, metric = run.folder, run.experiment.name, run.experiment.metric
     scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     figures = (scores["score"], scores["weighted_prior"]["score"])
-    log.info("out of fold: score %.4f, the weighted prior's %.4f", *figures)
+    log.info("out of fold: score %.4f, the %s's %.4f", figures[0], metric.prior, figures[1])
     with unless_refused():
         show_score(name, scores["score"], folder / "scores.json")
         create_table_artifact(
             [
-                {"log loss": part.replace("_", " ")}
+                {metric.short: part.replace("_", " ")}
                 | {
                     column: rounded(losses[part])
                     for column, losses in score_columns(scores).items()
@@ -31,6 +31,6 @@ def show_losses(run: Run) -> dict[str, Any]:
                 for part in score_rows(scores)
             ],
             key=artifact_key(name, "oof"),
-            description=f"{name}: out-of-fold log loss beside the weighted prior's",
+            description=f"{name}: out-of-fold {metric.short} beside the {metric.prior}'s",
         )
     return scores

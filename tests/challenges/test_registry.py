@@ -7,6 +7,7 @@ import pytest
 
 from lsdc.challenges.challenge import Challenge
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
+from lsdc.challenges.ink.challenge import INK
 from lsdc.challenges.lumbar.challenge import LUMBAR
 from lsdc.challenges.registry import (
     CHALLENGES,
@@ -24,7 +25,11 @@ from lsdc.store.home import open_home
 from lsdc.store.runs import RECORD, RunRecord
 from tasks.request import RunRequest
 
-TABLES = {LUMBAR: "train.csv", HEMORRHAGE: "stage_2_train.csv"}
+TABLES = {
+    LUMBAR: "train.csv",
+    HEMORRHAGE: "stage_2_train.csv",
+    INK: "train/1/inklabels.png",
+}
 
 
 @pytest.fixture
@@ -41,9 +46,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def folder_of(challenge: Challenge, parent: Path) -> Path:
     folder = parent / challenge.name
-    folder.mkdir()
-    (folder / TABLES[challenge]).write_text("")
+    table = folder / TABLES[challenge]
+    table.parent.mkdir(parents=True)
+    table.write_text("")
     return folder
+
+
+def test_a_table_that_competitions_have_in_common_tells_no_challenge(tmp_path: Path) -> None:
+    (tmp_path / "sample_submission.csv").write_text("Id,Predicted\n")
+    assert challenge_in(tmp_path) is None
 
 
 def test_every_preset_belongs_to_the_challenge_that_brings_it() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 import typer
 
+from docs import ink_notes_page
 from docs.catalog_page import catalog_page, tables_of
 from docs.commands_page import commands_page
 from docs.drawings import DRAWINGS, PICTURES
@@ -65,6 +66,11 @@ def test_python_page_is_up_to_date() -> None:
 def test_page_of_the_notes_is_up_to_date() -> None:
     made = "python -m docs.notes_page > docs/reference/ich-notes.md"
     assert _reference("ich-notes") == notes_page(), made
+
+
+def test_page_of_the_notes_on_ink_is_up_to_date() -> None:
+    made = "python -m docs.ink_notes_page > docs/reference/ink-notes.md"
+    assert _reference("ink-notes") == ink_notes_page.notes_page(), made
 
 
 @pytest.mark.parametrize("name", ["ich-small", "ich-strong"])

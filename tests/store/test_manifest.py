@@ -19,6 +19,20 @@ def test_same_content_has_the_same_path_and_digest(tmp_path: Path) -> None:
     assert settle_text(tmp_path, "other pixels").digest != first.digest
 
 
+def test_files_in_folders_of_a_result_are_a_part_of_it(tmp_path: Path) -> None:
+    def store(text: str) -> Manifest:
+        with write_folder(tmp_path / "crops") as out:
+            (out / "inner").mkdir()
+            (out / "inner/file.txt").write_text(text)
+            return store_folder(tmp_path, "crops", out, rows=1)
+
+    first = store("a")
+    assert [record.name for record in first.files] == ["inner/file.txt"]
+    assert store("b").digest != first.digest
+    first.file(tmp_path, "inner/file.txt").unlink()
+    assert not first.is_intact(tmp_path)
+
+
 def test_damaged_copy_is_replaced(tmp_path: Path) -> None:
     manifest = settle_text(tmp_path, "pixels")
     manifest.file(tmp_path, "crops.npy").write_text("damage")

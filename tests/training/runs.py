@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lsdc.experiments.base import Config
 from lsdc.training.checkpoint import Progress
 from lsdc.training.loop import Training
+from lsdc.training.losses.criterion import Criterion
 from lsdc.training.losses.graded import GradedLoss, probabilities_by
 from lsdc.training.models.outputs import Outputs
 from lsdc.training.parallel.world import ALONE, World
@@ -93,7 +94,7 @@ def run(
     augment: Augment = jitter,
     mix: Mix = lambda batch, _: batch,
     score: Callable[[NDArray[np.float64]], float] = lambda _: 1.0,
-    criterion: GradedLoss = CRITERION,
+    criterion: Criterion = CRITERION,
     device: str = "cpu",
     workers: int = 0,
     environment: dict[str, Any] | None = None,

@@ -3,6 +3,7 @@
 from lsdc.challenges.hemorrhage.competition.tables import Labels
 from lsdc.challenges.hemorrhage.folds import Folds, Holdout
 from lsdc.challenges.hemorrhage.index.tables import Images, OtherFiles, Quarantine, Series, Studies
+from lsdc.challenges.hemorrhage.scoring.oof import OutOfFold
 from lsdc.challenges.hemorrhage.slices.prepare import Slices
 from lsdc.tables.table import Table
 
@@ -17,3 +18,5 @@ CATALOG: dict[str, type[Table]] = {
     "holdout": Holdout,
     "slices": Slices,
 }
+
+OUT_OF_FOLD: type[Table] = OutOfFold  # the file oof.parquet of a run

@@ -12,6 +12,7 @@ from lsdc.challenges.lumbar.crops.motion import Motion
 from lsdc.challenges.lumbar.crops.plan import Samples
 from lsdc.challenges.lumbar.folds import Folds
 from lsdc.challenges.lumbar.quality.corrections import Corrections
+from lsdc.challenges.lumbar.scoring.oof import OutOfFold
 from lsdc.challenges.lumbar.slices.slice_offsets import Conflicts, Slices
 from lsdc.dicom_index.instance_table import Instances
 from lsdc.dicom_index.other_files import OtherFiles
@@ -44,3 +45,5 @@ CATALOG: dict[str, type[Table]] = {
     "motion": Motion,
     "marks": Marks,
 }
+
+OUT_OF_FOLD: type[Table] = OutOfFold  # the file oof.parquet of a run

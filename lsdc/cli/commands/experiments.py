@@ -276,23 +276,29 @@ def _chosen(names: list[str], home: Home | None) -> list[Entry]:
 
 
 def _sorted(entries: list[Entry], order: Order) -> list[Entry]:
-    """Sort by score, lower (better) first; entries without a score come last.
+    """Sort by score, the best first; entries without a score come last.
 
     Scores of two challenges cannot be compared, so those of one challenge stay together.
     """
     configs = [challenge.experiments.config for challenge in CHALLENGES]
     keys: dict[Order, Callable[[Entry], Any]] = {
         "name": lambda entry: entry.experiment.name,
-        "fold": lambda entry: min(entry.experiment.reported.folds.values(), default=math.inf),
-        "oof": lambda entry: entry.experiment.reported.oof or math.inf,
-        "leaderboard": lambda entry: entry.experiment.reported.leaderboard or math.inf,
-        "measured": lambda entry: (entry.measured and entry.measured.score) or math.inf,
+        "fold": lambda entry: _cost(entry, *entry.experiment.reported.folds.values()),
+        "oof": lambda entry: _cost(entry, entry.experiment.reported.oof),
+        "leaderboard": lambda entry: _cost(entry, entry.experiment.reported.leaderboard),
+        "measured": lambda entry: _cost(entry, entry.measured.score if entry.measured else None),
     }
     if order in ("log", "name"):
         return entries if order == "log" else sorted(entries, key=keys[order])
     return sorted(
         entries, key=lambda entry: (configs.index(type(entry.experiment)), keys[order](entry))
     )
+
+
+def _cost(entry: Entry, *scores: float | None) -> float:
+    """Return a number that is the smaller, the better the best of the scores."""
+    metric = entry.experiment.metric
+    return min((metric.cost(each) for each in scores if each is not None), default=math.inf)
 
 
 def _origins(name: str) -> dict[str, str]:

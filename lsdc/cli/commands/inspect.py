@@ -25,12 +25,12 @@ def inspect(
         ),
     ] = "demo",
     out: Annotated[
-        Path | None, typer.Option(help="PNG file to write.", show_default="STUDY.png")
+        Path | None,
+        typer.Option(help="File to write: PNG, or HTML.", show_default="STUDY.png or .html"),
     ] = None,
 ) -> None:
     """Draw one study with what a run made of it: slices, points or predictions, distances."""
     opened = existing_home(resolve_home(home))
-    target = out or Path(f"{study}.png")
     if not (opened.run(experiment) / EXPERIMENT_FILE).is_file():
         there = [
             name for name in list_runs(opened) if (opened.run(name) / EXPERIMENT_FILE).is_file()
@@ -40,5 +40,7 @@ def inspect(
             f"'lsdc run-local --experiment {experiment.partition(BETWEEN)[0]}', or choose "
             f"{', '.join(there) or 'another home'}"
         )
-    challenge_of_runs(opened, [experiment]).inspect(opened, experiment, study, target)
+    challenge = challenge_of_runs(opened, [experiment])
+    target = out or Path(f"{study}{challenge.drawn_as}")
+    challenge.inspect(opened, experiment, study, target)
     typer.echo(target)

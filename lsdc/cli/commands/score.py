@@ -10,6 +10,7 @@ from lsdc.challenges.challenge import Scored
 from lsdc.challenges.registry import require_challenge_in
 from lsdc.cli.options import AsJson
 from lsdc.cli.streams import open_console
+from lsdc.experiments.metric import Metric
 from lsdc.report.fitted_tables import Column, FittedTable
 
 
@@ -26,19 +27,20 @@ def score(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Score predictions with the competition's metric; lower is better."""
-    result = require_challenge_in(data).score(predictions, data)
+    """Score predictions with the competition's metric."""
+    challenge = require_challenge_in(data)
+    result = challenge.score(predictions, data)
     if as_json:
         beside = {result.prior_name.replace(" ", "_"): dict(result.prior)}
         typer.echo(json.dumps({**result.losses, **beside}, indent=2))
         return
     console = open_console()
-    console.print(_as_table(result))
+    console.print(_as_table(result, challenge.experiments.config.metric))
     if parts := ", ".join(part for part, loss in result.losses.items() if loss is None):
         console.print(f"left out of the mean, as they have no labelled row: {parts}", style="dim")
 
 
-def _as_table(result: Scored) -> FittedTable:
+def _as_table(result: Scored, metric: Metric) -> FittedTable:
     losses = result.losses
     return FittedTable(
         [
@@ -46,7 +48,7 @@ def _as_table(result: Scored) -> FittedTable:
             Column("predictions", [_as_text(loss) for loss in losses.values()]),
             Column(result.prior_name, [_as_text(result.prior[part]) for part in losses]),
         ],
-        title="Weighted log loss, lower is better",
+        title=metric.title,
         styles=["bold" if part == "score" else "" for part in losses],
     )
 

@@ -62,7 +62,7 @@ def list_table(rows: Sequence[Row], width: int) -> FittedTable:
     room = min(max(room, _LEAST), _MOST)
     changed = [_short(_changes(experiment.name), room) for experiment, _ in rows]
     columns.append(Column("changes", changed, is_text=True, rank=3))
-    return FittedTable(columns, title="Weighted log loss, lower is better")
+    return FittedTable(columns, title=_title(rows))
 
 
 def figures_table(rows: Sequence[Row]) -> FittedTable:
@@ -80,7 +80,7 @@ def figures_table(rows: Sequence[Row]) -> FittedTable:
             )
             for name in shown
         ],
-        title="Weighted log loss, lower is better",
+        title=_title(rows),
         ends=frozenset(itertools.accumulate(map(len, blocks), initial=-1)),
     )
 
@@ -236,6 +236,12 @@ def _remark(result: Result) -> str:
 def _first(result: Result) -> str:
     """Return the score over all folds, else the first fold's."""
     return _figure(result.oof or next(iter(result.folds.values()), None))
+
+
+def _title(rows: Sequence[Row]) -> str:
+    """Return the metrics of the experiments."""
+    metrics = dict.fromkeys(experiment.metric for experiment, _ in rows)
+    return "; ".join(metric.title for metric in metrics)
 
 
 def _of(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""The table printed at the end of a run: losses by fold and overall, and the weighted prior's."""
+"""The table printed at the end of a run: scores by fold and overall, and the prior's."""
 
 import json
 import shlex
@@ -9,11 +9,14 @@ import polars as pl
 from rich.console import Console
 
 from lsdc.challenges.challenge import Challenge
+from lsdc.challenges.registry import challenge_of_record
 from lsdc.experiments.base import BaseExperiment
+from lsdc.experiments.metric import Metric
 from lsdc.report import REPORT
 from lsdc.report.fitted_tables import Column, FittedTable
 from lsdc.report.scores import score_columns, score_rows
 from lsdc.store.exact_names import scan_parquet
+from lsdc.store.runs import read_record
 from tasks.identity import needed_run
 from tasks.run import Run
 from tasks.status.rows import Rows
@@ -27,7 +30,7 @@ def show_results(run: Run, challenge: Challenge, console: Console, log: Path, ro
         if challenge.brings("write_report")
         else f"none: not available for {challenge.title}",
     }
-    console.print(scores_table(_scores(run), run.name))
+    console.print(scores_table(_scores(run), run.name, run.experiment.metric))
     if reported := reported_line(run.experiment):
         console.print(reported, style="dim", highlight=False, soft_wrap=True)
     for line in challenge.summarise(run):
@@ -80,7 +83,9 @@ def show_file_of_scores(path: Path, score: float | None, console: Console) -> No
     except (OSError, ValueError):  # the home is elsewhere
         return
     if scores["score"] == score:  # else another host's home has this path
-        console.print(scores_table(scores, path.parent.name))
+        challenge = challenge_of_record(read_record(path.parent))
+        metric = challenge.experiments.config.metric
+        console.print(scores_table(scores, path.parent.name, metric))
         console.print(f"{'scores':<12}{path}", style="dim", highlight=False, soft_wrap=True)
 
 
@@ -125,14 +130,16 @@ def reported_line(experiment: BaseExperiment) -> str:
     return f"the lab log reports {partial}{', '.join(figures)}, on its own folds and studies"
 
 
-def scores_table(scores: dict[str, Any], name: str) -> FittedTable:
+def scores_table(scores: dict[str, Any], name: str, metric: Metric) -> FittedTable:
     """Return the losses and the score: a column per fold, for all folds and the prior.
 
     Held-out studies, if any, add a column for themselves and one for their prior.
     """
     parts = score_rows(scores)
     marks = [mark for mark in ("partial", "selected", "leaky") if scores.get(mark)]
-    title = f"{name}: out-of-fold log loss and the weighted prior's, lower is better"
+    title = (
+        f"{name}: out-of-fold {metric.short} and the {metric.prior}'s, {metric.direction} is better"
+    )
     losses = [
         Column(
             heading,

@@ -1,1 +1,1 @@
-"""Losses: of graded heads, of yes-or-no labels, and of the worst item of a study."""
+"""Losses: of graded heads, yes-or-no labels, pixels, and of the worst item of a study."""

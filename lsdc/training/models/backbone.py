@@ -1,6 +1,7 @@
 """Backbones from timm, their pretrained weights, and the pooling of their last feature map."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 from lsdc.errors import SettingsError
 from lsdc.training.models.pooling import GeneralisedMean
 from lsdc.training.models.weights import find_weights
+from lsdc.training.settings.dense import DenseModelSettings
 from lsdc.training.settings.model import ModelSettings
 
 
@@ -43,13 +45,91 @@ def create_backbone(
     Raises:
         SettingsError: the model or its weights do not exist, or it does not support the settings.
     """
-    options: dict[str, Any] = {"in_chans": channels, "num_classes": 0}
-    if _published_config(name).fixed_input_size:
-        options["img_size"] = shape
-    if settings.drop_path:
-        options["drop_path_rate"] = settings.drop_path
+    options: dict[str, Any] = {"num_classes": 0}
     if settings.map_pool == "max":
         options["global_pool"] = "max"
+    backbone = _create(
+        name,
+        options,
+        settings.drop_path,
+        channels=channels,
+        shape=shape,
+        pretrained=pretrained,
+        weights=weights,
+        remedy="model.map_pool 'avg' and model.drop_path 0",
+    )
+    if settings.map_pool == "gem":
+        _pool_by_generalised_mean(backbone, name)
+    return backbone
+
+
+def create_map_backbone(
+    name: str,
+    settings: DenseModelSettings,
+    stages: Sequence[int],
+    *,
+    channels: int,
+    shape: tuple[int, int],
+    pretrained: bool,
+    weights: Path | None = None,
+) -> Any:
+    """Create a timm model of the maps of some stages, (n, channels, h, w) to a list of maps.
+
+    Of the settings, drop_path counts here. The stages whose maps it returns are counted from 0.
+    The others are as for `create_backbone`.
+
+    Raises:
+        SettingsError: see `create_backbone`.
+    """
+    return _create(
+        name,
+        {"features_only": True, "out_indices": tuple(stages)},
+        settings.drop_path,
+        channels=channels,
+        shape=shape,
+        pretrained=pretrained,
+        weights=weights,
+        remedy="model.drop_path 0",
+    )
+
+
+def map_strides(name: str) -> list[int]:
+    """Return the strides of the maps of a timm model's stages, such as [2, 4, 8, 16, 32].
+
+    Raises:
+        SettingsError: the model does not exist, or has no stages.
+    """
+    config = _published_config(name)
+    try:
+        with torch.device("meta"):
+            made = timm.create_model(config.architecture, features_only=True)
+    except (TypeError, AssertionError, ValueError, RuntimeError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"model.backbone: {name} has no maps of several sizes ({reason}); try a convolutional "
+            "model or a hierarchical transformer, such as convnext_tiny.fb_in1k"
+        ) from error
+    strides: list[int] = made.feature_info.reduction()
+    return strides
+
+
+def _create(
+    name: str,
+    options: dict[str, Any],
+    drop_path: float,
+    *,
+    channels: int,
+    shape: tuple[int, int],
+    pretrained: bool,
+    weights: Path | None,
+    remedy: str,
+) -> Any:
+    """Create a timm model with further options; see `create_backbone`."""
+    options = {"in_chans": channels, **options}
+    if _published_config(name).fixed_input_size:
+        options["img_size"] = shape
+    if drop_path:
+        options["drop_path_rate"] = drop_path
     chance = torch.get_rng_state()
     try:
         backbone = timm.create_model(name, **options)
@@ -57,13 +137,11 @@ def create_backbone(
         reason = str(error).strip().partition("\n")[0]
         raise SettingsError(
             f"model.backbone: timm cannot create {name} with {options} ({reason}); try another "
-            "backbone, or model.map_pool 'avg' and model.drop_path 0"
+            f"backbone, or {remedy}"
         ) from error
     if pretrained:
         torch.set_rng_state(chance)
         backbone = _load_pretrained(backbone, name, options, weights)
-    if settings.map_pool == "gem":
-        _pool_by_generalised_mean(backbone, name)
     return backbone
 
 

@@ -17,13 +17,15 @@ class Blend(NamedTuple):
     other: Tensor
     own_share: float
 
-    def of(self, features: Tensor, seen: Tensor) -> Tensor:
+    def of(self, features: Tensor, seen: Tensor | None = None) -> Tensor:
         """Return the blended features; an image that the other sample lacks is not blended.
 
         Args:
-            features: (b, m, width) of each image.
-            seen: (b, m) bool, which images have a slice.
+            features: (b, m, width) of each image; without `seen`, of any shape (b, ...).
+            seen: (b, m) bool, which images have a slice; None means all.
         """
-        both = (seen & seen[self.other]).unsqueeze(-1)
         blended = self.own_share * features + (1 - self.own_share) * features[self.other]
+        if seen is None:
+            return blended
+        both = (seen & seen[self.other]).unsqueeze(-1)
         return torch.where(both, blended, features)

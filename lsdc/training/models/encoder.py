@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lsdc.training.models.backbone import create_backbone
+from lsdc.training.models.pixels import Scale, as_shares
 from lsdc.training.settings.model import ModelSettings
 
 
@@ -36,7 +37,6 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         channels, width = len(images[0]), settings.width
-        self.pixels = settings.pixels
         self.backbone = create_backbone(
             backbone,
             settings,
@@ -46,13 +46,12 @@ class Encoder(nn.Module):
             weights=weights,
         )
         self.backbone.to(memory_format=torch.channels_last)
-        features, expects = self.backbone.head_hidden_size, self.backbone.pretrained_cfg
+        features = self.backbone.head_hidden_size
         # Without the norm a backbone from scratch hardly learns: its features are nearly equal.
         self.reduce = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, width))
         self.register_buffer("images", torch.tensor(images), persistent=False)
         self.absent = nn.Parameter(torch.zeros(len(images), channels, width))
-        # Expected mean and spread of grey values: the averages over the three colours.
-        self.mean, self.spread = (sum(expects[key]) / 3 for key in ("mean", "std"))
+        self.scale = Scale.of(settings.pixels, self.backbone)
 
     def forward(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return a vector for each image, and which images have a slice.
@@ -68,10 +67,10 @@ class Encoder(nn.Module):
         seen = present_in.any(dim=-1)  # (b, m)
         vectors = torch.einsum("bmc,mcw->bmw", (~present_in).to(self.absent.dtype), self.absent)
         if bool(seen.any()):
-            mean, spread = self._scale(slices, present)
+            mean, spread = self.scale.of_each(slices, present)
             sample = seen.nonzero()[:, 0]
             shown = slices[:, self.images][seen]  # (n, c, h, w)
-            grey = (_shares(shown) - mean[sample]) / spread[sample]
+            grey = (as_shares(shown) - mean[sample]) / spread[sample]
             grey = grey.masked_fill(~present_in[seen][..., None, None], 0.0)
             found = self.reduce(self.backbone(grey.contiguous(memory_format=torch.channels_last)))
             features = torch.zeros_like(vectors).masked_scatter(
@@ -79,22 +78,3 @@ class Encoder(nn.Module):
             )
             vectors = vectors + features
         return vectors, seen
-
-    def _scale(self, slices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean to subtract from a sample's pixels and the divisor, each (b, 1, 1, 1)."""
-        if self.pixels == "sample":
-            there = present[..., None, None]
-            shares = _shares(slices) * there
-            pixels = there.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1) * slices[0, 0].numel()
-            mean = shares.sum(dim=(1, 2, 3), keepdim=True) / pixels
-            variance = ((shares - mean) * there).square().sum(dim=(1, 2, 3), keepdim=True) / pixels
-            return mean, variance.sqrt().clamp(min=1e-3)
-        of_each = torch.ones(len(slices), 1, 1, 1, device=slices.device)
-        if self.pixels == "plain":
-            return 0 * of_each, of_each
-        return self.mean * of_each, self.spread * of_each
-
-
-def _shares(slices: Tensor) -> Tensor:
-    """Return grey values from 0 to 1."""
-    return slices.float() / (1 if slices.is_floating_point() else 255)

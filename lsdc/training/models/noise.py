@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from lsdc.errors import SettingsError
-from lsdc.training.models.model import SliceModel
 from lsdc.training.settings.model import SlicesAs
 from lsdc.training.settings.training import TrainingSettings
 
@@ -14,7 +14,7 @@ _REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AssertionError)
 
 @torch.no_grad()
 def show_noise(
-    model: SliceModel,
+    model: nn.Module,
     *,
     slices: int,
     shape: tuple[int, int],

@@ -11,7 +11,8 @@ class Outputs(NamedTuple):
     """The logits of the heads, for b samples; None for what the model lacks.
 
     Attributes:
-        grades: (b, heads, classes). Predictions are made from these alone.
+        grades: (b, heads, classes), or (b, heads, rows, columns) for the pixels of an image.
+            Predictions are made from these alone.
         group: (b, groups), the group of the sample.
         views: (b, findings, classes), the findings of each view by its own slices, see `ViewHeads`.
         slices: (b, heads, s), which slice is annotated for the head, see `SliceScores`.

@@ -42,7 +42,8 @@ def synchronise_batch_norms(model: nn.Module, world: World, device: torch.device
 class Division:
     """Divides the images of the backbones of models among processes, until `end`.
 
-    Backbones are the submodules named `backbone`. They map images (n, ...) to features (n, ...).
+    Backbones are the submodules named `backbone`. They map images (n, ...) to features (n, ...), or
+    to a list of such.
     With a single process, nothing is divided.
     """
 
@@ -116,8 +117,14 @@ class _DividedBackbone:
         self._images = len(images)
         return (images[self._world.share(len(images))],)
 
-    def _join(self, _: nn.Module, __: object, features: Tensor) -> Tensor | None:
-        return None if self.is_paused else self._world.whole(features, self._images)
+    def _join(
+        self, _: nn.Module, __: object, features: Tensor | list[Tensor]
+    ) -> Tensor | list[Tensor] | None:
+        if self.is_paused:
+            return None
+        if isinstance(features, Tensor):
+            return self._world.whole(features, self._images)
+        return [self._world.whole(each, self._images) for each in features]
 
     def _hold(self, module: nn.Module, _: object) -> None:
         """Keep stochastic depth from drawing for this process's images alone."""

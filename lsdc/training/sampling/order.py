@@ -6,6 +6,7 @@ All of it is a function of the seed and the epoch, never of the processes that l
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,13 @@ Unit = list[tuple[int, int]]
 
 Share = Callable[[int], slice]
 """Returns which of so many samples of a batch a process loads."""
+
+
+class Draw(Protocol):
+    """Which samples an epoch shows, drawn anew for each epoch; always as many."""
+
+    def places(self, studies: NDArray[np.int64], random: np.random.Generator) -> list[int]:
+        """Return the samples of one epoch, given the study (n,) of each, or another group."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Units:
         repeats: (n,) how often an epoch shows each sample.
         studies: (n,) the study of each sample, if they are to be drawn or kept together.
         together: whether all samples of a study are in the same batch.
-        draw: which of a study's samples an epoch shows; None shows all of them.
+        draw: which samples an epoch shows; None shows all of them.
 
     Raises:
         ValueError: samples are drawn, but are repeated or of unknown studies.
@@ -70,7 +78,7 @@ class Units:
         studies: NDArray[np.int64] | None,
         *,
         together: bool,
-        draw: StudyDraw | None,
+        draw: Draw | None,
     ) -> None:
         self._repeats, self._studies, self._together = repeats, studies, together
         self._draw = draw

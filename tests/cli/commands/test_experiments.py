@@ -177,6 +177,13 @@ def test_scores_of_two_challenges_are_not_sorted_among_each_other(home: Path) ->
         assert [key for key, _ in itertools.groupby(challenges)] == [c.name for c in CHALLENGES]
 
 
+def test_the_highest_score_comes_first_where_higher_is_better(home: Path) -> None:
+    names = [name for name in listed("list", "--sort", "oof", "--home", home) if name[:4] == "ink-"]
+    assert names[0] == "ink-second-swinv2-3x9"
+    printed = typed("compare", "ink-second", "ich-exp00", "--home", home)
+    assert "F0.5, higher is better; Weighted log loss, lower is better" in printed
+
+
 def test_no_measured_scores_without_a_home(tmp_path: Path) -> None:
     assert "measured" not in typed("list", "--home", tmp_path / "nowhere")
     assert "No run here has scores" in typed("compare", "--home", tmp_path / "nowhere")

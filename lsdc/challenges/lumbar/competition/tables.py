@@ -29,7 +29,7 @@ _TABLES = (
     "train_series_descriptions.csv",
     "train_label_coordinates.csv",
     "test_series_descriptions.csv",
-    "sample_submission.csv",
+    (_SAMPLE := "sample_submission.csv"),
 )
 _GRADES_IN_TABLE = {grade.in_table: code for code, grade in enumerate(GRADES)}
 _CONDITIONS_IN_TABLE = {name.replace("_", " ").title(): str(name) for name in CONDITIONS}
@@ -94,8 +94,8 @@ def competition_in(root: Path) -> Competition | None:
 
 
 def is_competition(root: Path) -> bool:
-    """Return whether a folder has any of the tables."""
-    return any((root / name).is_file() for name in _TABLES)
+    """Return whether a folder has any of the tables whose names other competitions do not use."""
+    return any((root / name).is_file() for name in _TABLES if name != _SAMPLE)
 
 
 def asks_for_rows(root: Path) -> bool:

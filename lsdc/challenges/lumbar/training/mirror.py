@@ -21,7 +21,7 @@ def mirror(sample: Sample, config: SlicesConfig) -> Sample:
     mirrored = reorder_slices(sample, mirrored_places(config))
     axial = config.count - config.axial_slices
     mirrored.slices[axial:] = np.flip(mirrored.slices[axial:], axis=-1)
-    grades, _, marks = mirrored.labels
+    grades, marks = mirrored.labels.grades, mirrored.labels.slices
     labels = mirrored.labels._replace(
         grades=grades[_MIRRORED], slices=None if marks is None else marks[_MIRRORED]
     )

@@ -1,0 +1,1 @@
+"""The ink challenge: Vesuvius Challenge - Ink Detection, in volumes of papyrus fragments."""

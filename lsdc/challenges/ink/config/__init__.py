@@ -1,0 +1,1 @@
+"""The configuration of experiments, and the named experiments."""

@@ -1,0 +1,1 @@
+"""From tiles that overlap to a map of probabilities on disk."""

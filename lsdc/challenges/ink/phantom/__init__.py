@@ -1,0 +1,1 @@
+"""Phantom: a synthetic competition of papyrus fragments whose ink is known."""

@@ -1,0 +1,1 @@
+"""The metric, and the score of a submission."""

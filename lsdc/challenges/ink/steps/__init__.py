@@ -1,0 +1,1 @@
+"""The flows' steps for the ink challenge: prepare, train, score, submit."""

@@ -1,0 +1,63 @@
+"""The steps from prepared volumes to trained folds, their maps and their out-of-fold score."""
+
+from collections.abc import Callable, Sequence
+
+from lsdc.challenges.ink.run import InkRun
+from lsdc.challenges.ink.stages.maps import predict_fold
+from lsdc.challenges.ink.stages.oof import score_oof
+from lsdc.challenges.ink.stages.training import train_fold
+from lsdc.challenges.ink.steps.prepare import STAGES, Prepared
+from lsdc.store.manifest import Manifest
+from tasks.common.scores import show_losses
+from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
+from tasks.dispatch import TrainingJob, trains_on_gpu_pool
+
+Fold = tuple[Manifest, Manifest]
+"""The model of a fold, and its maps of the regions that the fold holds out."""
+
+Do = Callable[[InkRun, Sequence[TrainingJob]], list[Manifest]]
+
+
+def train_and_score(run: InkRun, prepared: Prepared) -> list[Manifest]:
+    """Train the requested folds and predict their regions, then score all trained folds."""
+
+    def find(whole: InkRun, fold: int) -> Fold | None:
+        model = find_trained(fold_job(whole, prepared, fold))
+        maps = None if model is None else find_trained(maps_job(whole, prepared, fold, model))
+        return None if model is None or maps is None else (model, maps)
+
+    do: Do = _on_workers if trains_on_gpu_pool() else train_in_parallel
+    folds = with_earlier_folds(run, _train(run, prepared, do), find)
+    models, maps = ([*each] for each in zip(*folds, strict=True))
+    score_oof(run, prepared.volumes, prepared.folds, models, maps)
+    show_losses(run)
+    return models
+
+
+def train_here(run: InkRun, prepared: Prepared) -> list[Manifest]:
+    """Train the requested folds in this flow run, and predict their regions."""
+    return [each for fold in _train(run, prepared, train_in_parallel) for each in fold]
+
+
+def _train(run: InkRun, prepared: Prepared, do: Do) -> list[Fold]:
+    """Train the models of the requested folds, then predict the regions that they hold out."""
+    models = do(run, [fold_job(run, prepared, fold) for fold in run.folds_to_train])
+    by_fold = zip(run.folds_to_train, models, strict=True)
+    maps = do(run, [maps_job(run, prepared, *each) for each in by_fold])
+    return list(zip(models, maps, strict=True))
+
+
+def _on_workers(run: InkRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
+    return dispatch(run, jobs, STAGES)
+
+
+def fold_job(run: InkRun, prepared: Prepared, fold: int) -> TrainingJob:
+    """Return the training of a fold's model."""
+    inputs = (run, fold, prepared.volumes, prepared.folds)
+    return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
+
+
+def maps_job(run: InkRun, prepared: Prepared, fold: int, trained: Manifest) -> TrainingJob:
+    """Return the prediction of the regions that a fold holds out."""
+    inputs = (run, fold, prepared.volumes, prepared.folds, trained)
+    return TrainingJob("train-fold/default", f"maps {fold}", predict_fold, inputs, {"fold": fold})

@@ -1,0 +1,1 @@
+"""Training of networks that find ink in tiles of layers."""

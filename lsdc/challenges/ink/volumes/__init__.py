@@ -1,0 +1,1 @@
+"""Volumes: the layers of fragments, prepared once as arrays that serve tiles."""

@@ -1,0 +1,1 @@
+"""Networks that predict an image from the layers of a volume."""

@@ -1,0 +1,78 @@
+"""The settings of experiments: what goes together, and what our own presets are."""
+
+import pytest
+
+from lsdc.challenges.ink.config.presets import DEFAULTS, EXPERIMENTS
+from lsdc.errors import SettingsError
+from lsdc.experiments.reference import describe_settings
+
+load = EXPERIMENTS.load
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
+def test_every_table_resolves_and_its_layers_exist(name: str) -> None:
+    experiment = load(name)
+    assert experiment.note
+    assert name.startswith("ink-")
+    shift = experiment.augment.layer_shift_layers if experiment.augment.layer_shift else 0
+    assert shift <= experiment.tiles.first_layer
+    assert experiment.tiles.end_layer + shift <= 65
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["tiles.size_px=100"], "tiles.size_px"),
+        (["model.stride=4"], "without a decoder, logits are at 1/32"),
+        (["model.decoder=unet"], "expected less with decoder 'unet'"),
+        (
+            ["model.encoder=volume", "model.backbone=resnet18", "model.blocks=2"],
+            "blocks has no effect",
+        ),
+        (["loss.bce=0"], "expected a weight above 0"),
+        (["inference.stride_px=200", "inference.edge_px=32"], "leave gaps; expected at most 192"),
+        (["inference.tta=none", "inference.views=square"], "views has no effect"),
+        (["inference.layer_shifts=[1, 1]"], "expected each once"),
+        (["mask.by=value", "mask.block_px=256"], "block_px has no effect"),
+        (["mask.threshold=0.9", "mask.top=0.5"], "expected more than the threshold"),
+        (["mask.min_region_px=-1"], "min_region_px: expected 0 or more"),
+        (["training.batch_by=study"], "a tile belongs to no study"),
+        (["needs.labels=ink-small"], "every pixel of a training fragment has its label"),
+        (["members=['ink-demo']"], "ensembles of this challenge are not built"),
+        (["augment.mixup=0.8", "augment.cutmix=0.5"], "a batch is mixed in one way at most"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_settings_that_do_not_go_together_are_refused(settings: list[str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load("ink-baseline", settings)
+
+
+def test_the_gap_and_the_step_follow_the_size_of_a_tile() -> None:
+    experiment = load("ink-baseline", ["tiles.size_px=192"])
+    assert (experiment.gap_px, experiment.stride_px) == (192, 96)
+    experiment = load("ink-baseline", ["split.gap_px=0", "inference.stride_px=64"])
+    assert (experiment.gap_px, experiment.stride_px) == (0, 64)
+
+
+def test_what_is_fitted_is_named() -> None:
+    assert load("ink-baseline").mask.fitted == ("threshold",)
+    assert load("ink-baseline", ["mask.threshold=0.93"]).mask.fitted == ()
+    assert load("ink-small-regions").mask.fitted == ("threshold", "top", "min_region_px")
+
+
+def test_defaults_are_known_and_fit_their_machine() -> None:
+    assert DEFAULTS.choose(EXPERIMENTS, None).experiment == "ink-small"
+    assert DEFAULTS.choose(EXPERIMENTS, 24.0).experiment == "ink-second"
+    assert DEFAULTS.choose(EXPERIMENTS, 8.0).experiment == "ink-small"
+    assert not load(DEFAULTS.synthetic).pretrained_backbones
+
+
+def test_a_3d_encoder_has_no_pretrained_weights() -> None:
+    assert load("ink-volume").pretrained_backbones == ()
+    assert load("ink-small").pretrained_backbones == ("resnet18d.ra2_in1k",)
+
+
+def test_every_setting_is_described() -> None:
+    settings = describe_settings(EXPERIMENTS.config)
+    assert [each.name for each in settings if not each.description] == []
