@@ -65,7 +65,7 @@ def train(
     def stop_requested() -> bool:
         nonlocal asked
         asked += 1
-        return asked == stop_after
+        return stop_after is not None and asked >= stop_after
 
     run(
         model,

@@ -14,7 +14,7 @@ from tasks.common.trainings import training_in
 from tasks.stage import stage
 
 _CODE = ("lsdc.challenges.ink.inference.predict",)
-_LIBRARIES = ("numpy", "timm", "torch")
+_LIBRARIES = ("monai", "numpy", "timm", "torch")
 _FASTER_ALONE = {"batch_size"}  # changes no more than the last bits
 
 
