@@ -22,9 +22,11 @@
   without. The share of pixels that are ink is that of the labels of the other two fragments.
   `_low` and `_high` are a 95 % interval over random sets of squares of 96 px (a letter) of the
   scored fragment, all seeds together. With one seed, it says nothing of other trainings.
-- `memory`: peak memory (resident set) of preparing a fragment of 9,506 columns, 65 layers of LZW,
-  as 8 bits, in a process of its own. `--full` prepares all 14,830 rows of the largest fragment,
-  which needs 20 GB of disk; else `--rows` of them.
+- `memory`: peak memory (resident set) of preparing, as 8 bits, `--rows` rows of a fragment of 9,506
+  columns and 65 layers of LZW (`layers`), and then the mask (in colours) and the labels of the
+  largest fragment at its full 14,830 x 9,506 px, in a process of its own. Layers are prepared in
+  bands of the same number of bytes, so that more rows take no more memory. `--full` prepares the
+  layers of all 14,830 rows, too, which needs 20 GB of disk.
 
 Figures are medians over rounds, in turns. `--full` measures more rounds and writes each part's
 figures to RESULTS.md. `--tiny` runs all of it in a small form, whose figures mean nothing.
@@ -57,7 +59,12 @@ from lsdc.challenges.ink.folds import write_folds
 from lsdc.challenges.ink.phantom.order import Order
 from lsdc.challenges.ink.phantom.writer import write_phantom
 from lsdc.challenges.ink.volumes.layers import Layer, open_layers
-from lsdc.challenges.ink.volumes.prepare import join_shards, list_units, prepare_shard
+from lsdc.challenges.ink.volumes.prepare import (
+    join_shards,
+    list_units,
+    prepare_shard,
+    write_pictures,
+)
 from lsdc.challenges.ink.volumes.volume import PIXELS, Volume
 
 LAYERS, LARGEST, NARROWEST_COLUMNS = 65, (14_830, 9_506), 5_249
@@ -156,7 +163,6 @@ def prepare(fragments: list[Fragment], out: Path) -> None:
 def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
     """Write a fragment whose layers are one texture in LZW, linked 65 times."""
     import tifffile
-    from PIL import Image
     from scipy import ndimage
 
     noise = np.random.default_rng(0).normal(size=(min(rows, 512), columns)).astype(np.float32)
@@ -168,9 +174,16 @@ def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
     tifffile.imwrite(layers / "00.tif", pixels, compression="lzw", photometric="minisblack")
     for layer in range(1, LAYERS):
         os.link(layers / "00.tif", layers / f"{layer:02}.tif")
-    for name in ("mask.png", "inklabels.png"):
-        Image.new("1", (columns, rows), 1).save(folder / name)
-    return Fragment("1", "train", folder, (rows, columns))
+    return write_pictures_of(folder, (rows, columns))
+
+
+def write_pictures_of(folder: Path, shape: tuple[int, int]) -> Fragment:
+    """Write a mask in colours, which takes the most memory, and labels with a palette."""
+    from PIL import Image
+
+    for name, mode, value in (("mask.png", "RGB", (255, 255, 255)), ("inklabels.png", "P", 1)):
+        Image.new(mode, shape[::-1], value).save(folder / name)
+    return Fragment("1", "train", folder, shape)
 
 
 def take_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -310,19 +323,39 @@ def measure_changes(folder: Path, scale: Scale) -> Figures:
 
 
 def measure_memory(folder: Path, scale: Scale) -> Figures:
-    """Prepare a wide fragment in a process of its own."""
+    """Prepare a wide fragment, and the pictures of the largest one, in a process of its own."""
     fragment = write_frame(folder / "wide" / "train" / "1", scale.rows, LARGEST[1])
+    pictures = folder / "largest"
+    pictures.mkdir()
+    largest = write_pictures_of(pictures, LARGEST)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        peak, cpu = pool.submit(prepare_and_measure, fragment, folder / "wide-volumes").result()
-    return {"rows": scale.rows, "mib": peak, "cpu_seconds": cpu}
+        job = pool.submit(prepare_and_measure, fragment, largest, folder / "wide-volumes")
+        rows, peak, cpu = job.result()
+    return {"rows": scale.rows, "layers_mib": rows, "mib": peak, "cpu_seconds": cpu}
 
 
-def prepare_and_measure(fragment: Fragment, out: Path) -> tuple[float, float]:
-    """Return the peak memory of this process in MiB after preparing, and the CPU seconds."""
+def prepare_and_measure(
+    fragment: Fragment, largest: Fragment, out: Path
+) -> tuple[float, float, float]:
+    """Prepare a fragment, then the pictures of another.
+
+    Returns:
+        The peak memory of this process in MiB after the first and after both, and the CPU seconds
+        of the first.
+    """
     _, cpu = cost_of(partial(prepare, [fragment], out))
+    layers = peak_mib()
+    pictures = out / "pictures"
+    pictures.mkdir()
+    write_pictures(largest, pictures)
+    return layers, peak_mib(), cpu
+
+
+def peak_mib() -> float:
+    """Return the peak of this process's resident set; getrusage would include its parent's."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024, cpu
+    return int(line.split()[1]) / 1024
 
 
 PARTS: dict[str, Callable[[Path, Scale], Figures]] = {

@@ -84,7 +84,7 @@ TINY: dict[str, tuple[str, list[str]]] = {
                 for change in ("turns", "shift")
                 for what in ("with", "without", "gain", "low", "high")
             ),
-            *("memory_rows", "memory_mib"),
+            *("memory_rows", "memory_layers_mib", "memory_mib"),
         ],
     ),
     "loss": (
