@@ -17,10 +17,11 @@ COMMON = [
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
 MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 20, 400, 60
-# Terms of the challenges. `level` is also used by logging and ast.
+# Terms of the challenges. `level` is also used by logging and ast. Ink, fragments and scrolls are
+# also words of pages and of DICOM files, so they are not looked for.
 TERMS = re.compile(
     r"(?<![a-z])(levels?|sides?|spines?|spinal|lumbar|canals?|foram(en|ina\w*)|ha?emorrhag\w*|"
-    r"\w+dural|subarachnoid|intra\w+al|bleeds?|skulls?|brains?|heads? ct)(?![a-z])"
+    r"\w+dural|subarachnoid|intra\w+al|bleeds?|skulls?|brains?|heads? ct|papyrus|papyri)(?![a-z])"
 )
 OTHER_LIBRARIES = re.compile(r"\b(node|ours|logger)\.level\b")
 

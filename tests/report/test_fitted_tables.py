@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.render.experiment_tables import figures_table, list_table, settings_table
 from lsdc.cli.render.run_summary import scores_table
+from lsdc.experiments.metric import Metric
 from lsdc.report.fitted_tables import Column, FittedTable
 
 WIDTHS = range(40, 201, 5)
@@ -81,7 +82,7 @@ def scores(folds: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("folds", [2, 10])
 def test_no_loss_of_a_run_is_truncated_at_any_width(folds: int) -> None:
-    table = scores_table(scores(folds), "demo")
+    table = scores_table(scores(folds), "demo", Metric())
     figures = {cell for column in table.columns[1:] for cell in column.cells}
     assert len(figures) == 5 * (folds + 4)
     for width in WIDTHS:

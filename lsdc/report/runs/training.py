@@ -8,23 +8,27 @@ from lsdc.report.blocks import Block, Chart, DataTable, Row
 from lsdc.report.charts import TONES, Line, line_chart
 from lsdc.report.runs.trained import TrainedFold
 
-_CURVES = {
-    "loss": "Training loss",
-    "validation_loss": "Validation loss",
-    "score": "Score of the fold",
-}
+_CURVES = {"loss": "Training loss", "validation_loss": "Validation loss"}
 
 
-def learning_curves(folds: Sequence[TrainedFold], *, of: str = "") -> Row:
+def learning_curves(
+    folds: Sequence[TrainedFold],
+    *,
+    of: str = "",
+    unit: str = "log loss",
+    score: str = "Score of the fold",
+) -> Row:
     """Return a chart for each curve of the histories, a line per fold.
 
     Args:
         folds: the trained folds.
         of: what follows the captions, if anything.
+        unit: what the vertical axes show.
+        score: the caption of the curve of the score.
     """
     curves: list[list[Block]] = [
-        [_curve(f"{caption}{of}", column, folds)]
-        for column, caption in _CURVES.items()
+        [_curve(f"{caption}{of}", column, folds, unit)]
+        for column, caption in (*_CURVES.items(), ("score", score))
         if column in folds[0].history.columns
     ]
     return Row(curves)
@@ -52,7 +56,7 @@ def folds_table(caption: str, folds: Sequence[TrainedFold]) -> DataTable:
     return DataTable(caption, head, rows, frozenset([0, 2, 4]))
 
 
-def _curve(caption: str, column: str, folds: Sequence[TrainedFold]) -> Chart:
+def _curve(caption: str, column: str, folds: Sequence[TrainedFold], unit: str) -> Chart:
     lines = [
         Line(
             f"fold {fold.fold}",
@@ -65,7 +69,5 @@ def _curve(caption: str, column: str, folds: Sequence[TrainedFold]) -> Chart:
         )
         for fold in folds
     ]
-    svg = line_chart(
-        lines, title=f"{caption} by epoch", x_name="epoch", y_name="log loss", whole_x=True
-    )
+    svg = line_chart(lines, title=f"{caption} by epoch", x_name="epoch", y_name=unit, whole_x=True)
     return Chart(caption, svg, [(line.name, line.tone) for line in lines])

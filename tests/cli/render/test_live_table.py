@@ -5,6 +5,7 @@ from rich.console import Console
 
 from lsdc.cli.render.live_table import Display
 from lsdc.cli.render.run_summary import scores_table
+from lsdc.experiments.metric import Metric
 from lsdc.training.events import EpochDone, NetEpochDone, Resumed, StepDone
 from tasks.progress import Progress, event_callback, listening, report_progress, steps_callback
 from tasks.status.rows import Row, Rows
@@ -98,7 +99,7 @@ def test_scores_are_marked_partial_or_selected_only_if_they_are() -> None:
     part |= {"any_severe_spinal": 0.6}
     scores = {**part, "weighted_prior": part, "folds": {"0": part}, "partial": True}
     console = Console(file=io.StringIO(), width=100)
-    console.print(scores_table(scores | {"selected": True}, "demo"))
+    console.print(scores_table(scores | {"selected": True}, "demo", Metric()))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "partial · selected" in text
     assert "fold 0" in text

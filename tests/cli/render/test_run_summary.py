@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.cli.render.run_summary import reported_line, scores_table, show_file_of_scores
+from lsdc.experiments.metric import Metric
 
 
 def test_score_of_the_lab_log_is_printed_and_marked_partial() -> None:
@@ -56,7 +57,7 @@ def test_held_out_studies_have_separate_columns() -> None:
     def printed(holdout: object) -> str:
         console = Console(width=80)
         with console.capture() as capture:
-            console.print(scores_table({**scores, "holdout": holdout}, "demo"))
+            console.print(scores_table({**scores, "holdout": holdout}, "demo", Metric()))
         return capture.get()
 
     said = printed(held_out)

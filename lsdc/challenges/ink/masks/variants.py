@@ -12,9 +12,8 @@ from lsdc.tables.table import Table
 
 VARIANTS_FILE = "masks.parquet"
 CHOSEN = "as set"
-_SHRINK = (
-    8  # where regions are removed: finer than the notes' 32, as small fragments have few cells
-)
+# Maps are reduced where regions are tried: not at all if they are small, as a phantom's are.
+_MOST_PIXELS, _SHRINK = 4_000_000, 8
 
 
 class Variants(Table):
@@ -33,21 +32,23 @@ class Variants(Table):
 
 def try_variants(regions: Sequence[Labelled], config: MaskConfig, chosen: Nested) -> pl.DataFrame:
     """Return what other settings of masks would score: `Variants`, the run's own first."""
-    tried = {CHOSEN: chosen}
-    for name, variant in _variants(config):
+    tried, pixels = {CHOSEN: chosen}, sum(each.inside.size for each in regions)
+    for name, variant in _variants(config, 1 if pixels <= _MOST_PIXELS else _SHRINK):
         tried[name] = fit_nested(regions, variant)
     rows = [(name, each.score, each.fitted, each.final.describe()) for name, each in tried.items()]
     return pl.DataFrame(rows, schema=pl.Schema(Variants), orient="row")
 
 
-def _variants(config: MaskConfig) -> Iterator[tuple[str, MaskConfig]]:
+def _variants(config: MaskConfig, factor: int) -> Iterator[tuple[str, MaskConfig]]:
     yield "a probability of one half", MaskConfig(by="value", threshold=0.5)
     yield "a fitted probability", MaskConfig(by="value")
     yield "a fitted quantile", MaskConfig(by="quantile")
-    by = config.by
-    yield "small regions removed", MaskConfig(by=by, shrink=_SHRINK, min_region_px="fitted")
-    yield "two thresholds", MaskConfig(by=by, shrink=_SHRINK, top="fitted")
-    yield (
-        "both",
-        MaskConfig(by=by, shrink=_SHRINK, top="fitted", min_region_px="fitted"),
-    )
+    plain = MaskConfig(by=config.by, shrink=factor)
+    if factor > 1:
+        yield f"a fitted {config.by}, reduced to 1/{factor}", plain
+    for name, fitted in (
+        ("small regions removed", {"min_region_px": "fitted"}),
+        ("two thresholds", {"top": "fitted"}),
+        ("both", {"min_region_px": "fitted", "top": "fitted"}),
+    ):
+        yield name, plain.model_copy(update=fitted)

@@ -227,7 +227,8 @@ def training(sources: list[RunSource], *, images: bool) -> Section:
         learnt = [fold for fold in source.folds if fold.history.height]
         of = "" if len(sources) == 1 else f", {source.name}"
         if learnt:
-            blocks.append(learning_curves(learnt, of=of))
+            score = "1 - F0.5 of the fold's tiles, at their best threshold"
+            blocks.append(learning_curves(learnt, of=of, unit="loss", score=score))
         blocks.append(folds_table(f"Trained folds{of}", source.folds))
     return Section("training", "Training", blocks)
 
@@ -241,11 +242,7 @@ def record(sources: list[RunSource]) -> Section:
             facts_table(f"What was run{of}", source, source.folds),
             *cost_blocks(f"Time and memory of the stages{of}", source.costs),
             settings_table(f"settings{of}", source.settings),
-            fingerprints_table(
-                f"Fingerprints{of}",
-                source,
-                [(f"Fold {each.fold}", each) for each in source.folds],
-            ),
+            fingerprints_table(f"Fingerprints{of}", source, source.trained),
         ]
     return Section("run", "Run", blocks)
 

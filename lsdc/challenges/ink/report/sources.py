@@ -1,6 +1,5 @@
 """What a report is made of: a run with its records, its regions and their maps."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +13,10 @@ from lsdc.challenges.ink.folds import Folds, Regions
 from lsdc.challenges.ink.masks.rules import Rules
 from lsdc.challenges.ink.masks.variants import VARIANTS_FILE
 from lsdc.challenges.ink.volumes.volume import PIXELS, Volume
-from lsdc.errors import DataError
-from lsdc.report.runs.records import RunRecords
+from lsdc.report.runs.records import RunRecords, read_oof
 from lsdc.report.runs.trained import TrainedFold, trained_folds
 from lsdc.store.exact_names import read_parquet
 from lsdc.store.home import Home
-from lsdc.store.runs import EXPERIMENT_FILE, read_record
 from lsdc.tables.table import Table
 
 
@@ -56,6 +53,11 @@ class RunSource(RunRecords):
         """The rules by which masks are made."""
         return Rules.read(self.folder)
 
+    @property
+    def quarantine(self) -> pl.DataFrame:
+        """No file: nothing replaces a layer, so one that cannot be used stops a run."""
+        return pl.DataFrame(schema=dict.fromkeys(("path", "stage", "reason"), pl.String))
+
     @cached_property
     def folds(self) -> list[TrainedFold]:
         """The trainings of the folds."""
@@ -86,19 +88,4 @@ def read_run(home: Home, name: str) -> RunSource:
     Raises:
         DataError: the run has no scores.
     """
-    folder = home.run(name)
-    oof, scores = folder / "oof.parquet", folder / "scores.json"
-    if not (oof.is_file() and scores.is_file()):
-        raise DataError(
-            f"{folder}: no oof.parquet and scores.json, expected a run with scores; train and "
-            "score its folds first"
-        )
-    experiment = folder / EXPERIMENT_FILE
-    return RunSource(
-        home=home,
-        name=name,
-        oof=read_parquet(oof),
-        scores=json.loads(scores.read_text(encoding="utf-8")),
-        record=read_record(folder),
-        experiment=json.loads(experiment.read_bytes()) if experiment.is_file() else {},
-    )
+    return RunSource.read(home, name, oof=read_oof(home, name))
