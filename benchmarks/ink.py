@@ -273,15 +273,9 @@ def measure_learning(folder: Path, scale: Scale) -> Figures:
     """Run ink-demo on the phantom, from its layers to its score."""
     command = [sys.executable, "-P", "-m", "lsdc", "run-local", "--experiment", "ink-demo"]
     command += ["--data", str(phantom_of(folder, scale)), "--home", str(folder / "home")]
-    command += ["--quiet", "--json", *(word for each in scale.settings for word in ("--set", each))]
-    printed: list[str] = []
-
-    def run() -> None:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        printed.append(done.stdout)
-
-    wall, cpu = cost_of(run)
-    scores = json.loads(printed[0])
+    command += ["--quiet", *(word for each in scale.settings for word in ("--set", each))]
+    wall, cpu = cost_of(partial(subprocess.run, command, stdout=subprocess.DEVNULL, check=True))
+    scores = json.loads((folder / "home/runs/ink-demo/scores.json").read_text(encoding="utf-8"))
     return {
         "score": scores["score"],
         "prior": scores["weighted_prior"]["score"],

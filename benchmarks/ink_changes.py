@@ -81,7 +81,7 @@ def count_blocks(trained: Trained, fragment: str, settings: tuple[str, ...], see
     regions = pl.read_parquet(trained.split / "regions.parquet")
     path = train_and_predict(trained, fragment, settings, seed)
     others = regions.filter(pl.col("region") != fragment)
-    share = others["ink_pixels"].sum() / others["mask_pixels"].sum()
+    share = int(others["ink_pixels"].sum()) / int(others["mask_pixels"].sum())
     volume = Volume.open(trained.volumes / fragment)
     inside, labels = np.asarray(volume.mask), np.asarray(volume.labels)
     ink = make_mask(np.load(path), inside, Rule("quantile", 1 - share))
