@@ -83,6 +83,21 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *("peak_mib", "decode_native_ratio_to_bare", "decode_rle_ratio_to_bare"),
         ],
     ),
+    "ink": (
+        "--tiny",
+        [
+            *("tiles_a_second", "tiles_to_tiff", "tiles_to_bare"),
+            *(f"inference_{kind}_seconds" for kind in ("none", "in_turn", "full")),
+            *("inference_in_turn_to_none", "inference_full_to_none"),
+            *(f"learning_{what}" for what in ("score", "prior", "one_layer", "cpu_minutes")),
+            *(
+                f"changes_{change}_{what}"
+                for change in ("turns", "shift")
+                for what in ("with", "without", "gain", "low", "high")
+            ),
+            *("memory_rows", "memory_layers_mib", "memory_mib"),
+        ],
+    ),
     "loss": (
         "--seeds 0 --studies 12 --epochs 2 --last 1",
         [

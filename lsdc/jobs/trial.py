@@ -25,6 +25,7 @@ class BaseTrialJob(Job):
 
     Attributes:
         child: the module of the child process; it calls `lsdc.jobs.trial_child`.
+        libraries: the libraries that models are built from; a trial is repeated with others.
         weights: path of pretrained weights; see `lsdc.training.models.backbone.create_backbone`.
         pretrained: whether to load pretrained weights.
         start_from: weights of `experiment.needs.weights` that the model must be able to load.
@@ -33,6 +34,7 @@ class BaseTrialJob(Job):
     """
 
     child: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ("timm", "torch")
 
     weights: Path | None = None
     pretrained: bool
@@ -95,7 +97,7 @@ def _key(job: BaseTrialJob) -> str:
             "device": job.device,
             "host": socket.gethostname(),
             "code": fingerprint_code([job.child]),
-            "libraries": fingerprint_libraries(["timm", "torch"]),
+            "libraries": fingerprint_libraries(job.libraries),
         }
     )
 

@@ -31,7 +31,7 @@ def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
 @stage(
     "train",
     code=("lsdc.challenges.ink.training.train_fold",),
-    libraries=LIBRARIES,
+    libraries=(*LIBRARIES, "monai"),
     uses=_uses,
     run_name="fold {fold}",
     retries=1,

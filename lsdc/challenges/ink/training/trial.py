@@ -11,6 +11,7 @@ class TrialJob(BaseTrialJob):
     """A trial of a network; see `lsdc.jobs.trial.try_model`."""
 
     child: ClassVar[str] = "lsdc.challenges.ink.training.trial_child"
+    libraries: ClassVar[tuple[str, ...]] = (*BaseTrialJob.libraries, "monai")
 
     experiment: Experiment
 
