@@ -22,6 +22,7 @@ from lsdc.pack.attempts import RunAttempt
 from lsdc.pack.limits import MemoryLimit, Pace, TimeIsUpError, time_limit
 from lsdc.predict.blocks import Id
 from lsdc.predict.workplace import Workplace
+from lsdc.store.exact_names import read_csv
 from lsdc.store.files import write_atomic
 from lsdc.training.process import ignore
 
@@ -107,7 +108,7 @@ def prior_rows(order: Order) -> pl.DataFrame:
     Returns:
         The row ids and values, and `known`: whether a row asks for anything that is known.
     """
-    table = pl.read_csv(order.out, infer_schema=False)
+    table = read_csv(order.out)
     row_id, *values = table.columns
     known = ~pl.col(row_id).is_in(order.unknown)
     return table.with_columns(pl.col(values).cast(pl.Float64), known=known)

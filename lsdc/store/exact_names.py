@@ -36,6 +36,14 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pl.DataFr
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
 
 
+def read_csv(path: Path) -> "pl.DataFrame":
+    """Read a CSV file that lsdc wrote, all columns as text."""
+    import polars as pl
+
+    with path.open("rb") as file:
+        return pl.read_csv(file, infer_schema=False)
+
+
 def write_parquet(frame: "pl.DataFrame", path: Path) -> None:
     """Write a Parquet file, which appears only when it is complete."""
     with write_atomic(path) as temporary:

@@ -27,7 +27,7 @@ bands = [1, 2]
 [tiny.tiles]
 size_px = 32
 first_layer = 26
-group_layers = 8
+groups = 8
 [tiny.sampling]
 tiles_an_epoch = 24
 [tiny.training]

@@ -191,7 +191,8 @@ def test_weighted_batch_losses_add_up_to_the_loss_of_all_samples(
     if mixed:
         parts = [_mixed(part, seed) for part in parts]
     loss = GradedLoss(loss_settings, class_weights=WEIGHTS, group_weight=group_weight, shown=SHOWN)
-    whole = loss(_outputs(logits), Labels(*map(torch.cat, zip(*parts, strict=True))))
+    together = zip(*(part[:3] for part in parts), strict=True)
+    whole = loss(_outputs(logits), Labels(*map(torch.cat, together)))
     (expected,) = torch.autograd.grad(whole, logits)
 
     weights = torch.stack([loss.weigh(part) for part in parts])
@@ -220,6 +221,7 @@ def _mixed(labels: Labels[torch.Tensor], seed: int) -> Labels[torch.Tensor]:
     mixing = Mixing(MixSettings(mixup=0.5, mixup_alpha=1, cutmix=0, cutmix_alpha=1), 3, groups=5)
     count = len(labels.grades)
     slices, present = torch.rand(count, 4, 2, 2), torch.ones(count, 4).bool()
-    grades, group, marks = mixing(Batch(list(range(count)), slices, present, labels), seed).labels
+    batch = Batch(list(range(count)), slices, present, labels)
+    grades, group, marks, _ = mixing(batch, seed).labels
     assert group is not None
     return Labels(as_probabilities_of(grades, 3), as_probabilities_of(group, 5), marks)

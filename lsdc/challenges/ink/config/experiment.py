@@ -13,6 +13,7 @@ from lsdc.challenges.ink.config.sampling import SamplingConfig
 from lsdc.challenges.ink.config.split import SplitConfig
 from lsdc.challenges.ink.config.tiles import TilesConfig
 from lsdc.challenges.ink.config.volume import VolumeConfig
+from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.metric import Metric
 from lsdc.training.settings.training import TrainingSettings
@@ -62,6 +63,11 @@ class Experiment(BaseExperiment):
             raise ValueError(
                 f"inference.stride_px {self.stride_px}: tiles of {self.tiles.size_px} px without "
                 f"edges of {self.inference.edge_px} px leave gaps; expected at most {max(kept, 1)}"
+            )
+        if self.tiles.end_layer > LAYERS:
+            raise ValueError(
+                f"tiles: {self.tiles.groups} groups of {self.tiles.group_layers} layers from layer "
+                f"{self.tiles.first_layer} end at {self.tiles.end_layer}, expected at most {LAYERS}"
             )
         if self.training.batch_by != "sample":
             raise ValueError("training.batch_by: expected 'sample': a tile belongs to no study")

@@ -28,6 +28,8 @@ SMALL = [
     "model.width=8",
     "training.epochs=2",
     "training.batch_size=16",
+    "augment.mixup=0",
+    "loss.label_smoothing=0",
     "sequence.width=8",
     "sequence.epochs=2",
 ]

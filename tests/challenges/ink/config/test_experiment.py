@@ -23,6 +23,10 @@ def test_every_table_resolves_and_its_layers_exist(name: str) -> None:
     ("settings", "said"),
     [
         (["tiles.size_px=100"], "tiles.size_px"),
+        (
+            ["tiles.first_layer=40"],
+            "7 groups of 5 layers from layer 40 end at 75, expected at most",
+        ),
         (["model.stride=4"], "without a decoder, logits are at 1/32"),
         (["model.decoder=unet"], "expected less with decoder 'unet'"),
         (

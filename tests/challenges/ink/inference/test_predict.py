@@ -18,7 +18,7 @@ from lsdc.training.trained_fold import WEIGHTS
 from tests.challenges.ink.made_run import write_volumes
 
 SETTINGS = [
-    *("tiles.size_px=32", "tiles.first_layer=26", "tiles.group_layers=8"),
+    *("tiles.size_px=32", "tiles.first_layer=26", "tiles.groups=8"),
     *("inference.stride_px=16", "inference.batch_size=4"),
 ]
 WANTED = (

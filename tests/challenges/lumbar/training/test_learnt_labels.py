@@ -154,7 +154,7 @@ def test_label_settings_and_the_level_head_change_the_training(data: Data, tmp_p
 
 def test_labels_are_classes_or_probabilities_and_the_level(data: Data) -> None:
     table = read_table(data.root, "train").head(7)
-    classes, level, _ = as_samples(data.root, table, data.labels, with_level=True).labels
+    classes, level, *_ = as_samples(data.root, table, data.labels, with_level=True).labels
     assert classes.shape == (7, 5)
     assert level is not None
     assert level.tolist() == [0, 1, 2, 3, 4, 0, 1]
