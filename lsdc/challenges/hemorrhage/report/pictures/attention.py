@@ -120,9 +120,9 @@ def tile_side(width: int) -> int:
 
 
 def _most_likely(stack: Stack) -> dict[int, Stored]:
-    """Return the prepared slices that have or most likely have the label "any", by place."""
+    """Return prepared slices by place: those with the label "any" first, the likeliest first."""
     number = PARTS.index(Label.ANY)
-    likely = np.nan_to_num(np.fmax(stack.labels[:, number], stack.probabilities[:, number]))
+    likely = np.nan_to_num(stack.labels[:, number]) + np.nan_to_num(stack.probabilities[:, number])
     order = np.argsort(-likely, kind="stable").tolist()
     there = [(place, stored) for place in order if (stored := stack.stored[place]) is not None]
     return dict(sorted(there[:PER_ROW]))
