@@ -97,3 +97,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not item.get_closest_marker("forks"), not item.nodeid.startswith("tests/flows/")
 
     items.sort(key=order)
+
+
+class Forks:
+    """Counts the forks of this process; programs started by `subprocess` are none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        os.register_at_fork(before=self._count_one)
+
+    def _count_one(self) -> None:
+        self.count += 1
+
+
+FORKS = Forks()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that forks without saying so, as it would fail only after a flow has run."""
+    before = FORKS.count
+    yield
+    if FORKS.count > before and not item.get_closest_marker("forks"):
+        pytest.fail("the test forks its process: mark it with pytest.mark.forks", pytrace=False)

@@ -89,6 +89,7 @@ def test_a_stopped_training_resumes_to_the_same_bits(squares: Samples, tmp_path:
     assert same_weights(whole, train(squares, tmp_path / "stopped"))
 
 
+@pytest.mark.forks
 def test_workers_do_not_change_a_bit(squares: Samples, tmp_path: Path) -> None:
     alone = train(squares, tmp_path / "alone")
     assert same_weights(alone, train(squares, tmp_path / "beside", workers=2))

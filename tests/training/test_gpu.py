@@ -41,6 +41,7 @@ def test_model_predicts_the_same_on_gpu_and_cpu(blobs: Samples) -> None:
     torch.testing.assert_close(of_gpu.cpu(), of_cpu, rtol=1e-2, atol=1e-2)  # convolutions in TF32
 
 
+@pytest.mark.forks
 def test_stopped_training_resumes_to_the_same_bits(blobs: Samples, tmp_path: Path) -> None:
     settings = altered(SETTINGS, epochs=2, ema_decay=0.9, precision="bfloat16")
     stops: list[int] = []
