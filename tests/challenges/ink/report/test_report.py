@@ -83,7 +83,7 @@ def test_inspect_writes_a_page_with_all_layers(home: Home, tmp_path: Path, name:
     assert len(json.loads(layers[1])) == 65
     overlays = re.findall(r'data-over="(\w+)"', text)
     assert overlays == (
-        ["probability", "mask"] if name == "a" else ["label", "probability", "mask"]
+        ["Probability", "Mask"] if name == "a" else ["Label", "Probability", "Mask"]
     )
     assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is loaded
 
