@@ -19,14 +19,18 @@
 - `changes`: ink-demo trained without rotations and scored on fragment 2, which is turned, and
   without the shift of the layer window and scored on fragment 3, whose surface is five layers off;
   each trained on the two other fragments alone. `turns_gain` and `shift_gain` are F0.5 with minus
-  without. The share of pixels that are ink is that of the labels of the other two fragments.
+  without. `channels_shift` is the same of a small 2-D encoder whose channels are the layers, so
+  that each layer has its own weights; `groups_shift` of one that sees groups of five layers, all
+  with the same weights. The share of pixels that are ink is that of the labels of the other two
+  fragments.
   `_low` and `_high` are a 95 % interval over random sets of squares of 96 px (a letter) of the
   scored fragment, all seeds together. With one seed, it says nothing of other trainings.
-- `memory`: peak memory (resident set) of preparing, as 8 bits, `--rows` rows of a fragment of 9,506
-  columns and 65 layers of LZW (`layers`), and then the mask (in colours) and the labels of the
-  largest fragment at its full 14,830 x 9,506 px, in a process of its own. Layers are prepared in
-  bands of the same number of bytes, so that more rows take no more memory. `--full` prepares the
-  layers of all 14,830 rows, too, which needs 20 GB of disk.
+- `memory`: peak memory (resident set) of preparing, as 8 bits, each in a process of its own:
+  `--rows` rows of a fragment of 9,506 columns and 65 layers of LZW (`layers`), which are prepared
+  in bands of the same number of bytes, so that more rows take no more memory; the first rows of
+  such a fragment if each layer is one strip, which is decoded at once (`one_strip`); and the mask
+  (in colours) and the labels of the largest fragment at its full 14,830 x 9,506 px (`pictures`).
+  `mib` is the highest. `--full` prepares the layers of all 14,830 rows, which needs 12 GB of disk.
 
 Figures are medians over rounds, in turns. `--full` measures more rounds and writes each part's
 figures to RESULTS.md. `--tiny` runs all of it in a small form, whose figures mean nothing.
@@ -160,7 +164,7 @@ def prepare(fragments: list[Fragment], out: Path) -> None:
     join_shards(fragments, [shard], out, bits=8)
 
 
-def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
+def write_frame(folder: Path, rows: int, columns: int, strip_rows: int | None = None) -> Fragment:
     """Write a fragment whose layers are one texture in LZW, linked 65 times."""
     import tifffile
     from scipy import ndimage
@@ -171,7 +175,13 @@ def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
     pixels = np.concatenate([pixels] * -(-rows // len(pixels)))[:rows]
     layers = folder / "surface_volume"
     layers.mkdir(parents=True)
-    tifffile.imwrite(layers / "00.tif", pixels, compression="lzw", photometric="minisblack")
+    tifffile.imwrite(
+        layers / "00.tif",
+        pixels,
+        compression="lzw",
+        photometric="minisblack",
+        rowsperstrip=strip_rows,
+    )
     for layer in range(1, LAYERS):
         os.link(layers / "00.tif", layers / f"{layer:02}.tif")
     return write_pictures_of(folder, (rows, columns))
@@ -317,32 +327,39 @@ def measure_changes(folder: Path, scale: Scale) -> Figures:
 
 
 def measure_memory(folder: Path, scale: Scale) -> Figures:
-    """Prepare a wide fragment, and the pictures of the largest one, in a process of its own."""
-    fragment = write_frame(folder / "wide" / "train" / "1", scale.rows, LARGEST[1])
-    pictures = folder / "largest"
-    pictures.mkdir()
-    largest = write_pictures_of(pictures, LARGEST)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        job = pool.submit(prepare_and_measure, fragment, largest, folder / "wide-volumes")
-        rows, peak, cpu = job.result()
-    return {"rows": scale.rows, "layers_mib": rows, "mib": peak, "cpu_seconds": cpu}
+    """Prepare a wide fragment, one of single strips, and the pictures of the largest one."""
+    for name in ("largest", "pictures"):
+        (folder / name).mkdir()
+    largest = write_pictures_of(folder / "largest", LARGEST)
+    wide = write_frame(folder / "wide" / "train" / "1", scale.rows, LARGEST[1])
+    strips = write_frame(folder / "strips" / "train" / "1", scale.rows, LARGEST[1], scale.rows)
+    ways: dict[str, Callable[[], object]] = {
+        "layers": partial(prepare_layers, wide, list_units([wide]), folder / "wide-shard"),
+        "one_strip": partial(prepare_layers, strips, list_units([strips])[:1], folder / "first"),
+        "pictures": partial(write_pictures, largest, folder / "pictures"),
+    }
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        found = {name: pool.submit(measure_peak, way).result() for name, way in ways.items()}
+    peaks = {f"{name}_mib": peak for name, (peak, _) in found.items()}
+    return {
+        "rows": scale.rows,
+        **peaks,
+        "mib": max(peaks.values()),
+        "cpu_seconds": found["layers"][1],
+    }
 
 
-def prepare_and_measure(
-    fragment: Fragment, largest: Fragment, out: Path
-) -> tuple[float, float, float]:
-    """Prepare a fragment, then the pictures of another.
+def prepare_layers(fragment: Fragment, units: list[str], out: Path) -> None:
+    """Prepare units of a fragment as one shard of a run."""
+    out.mkdir()
+    prepare_shard([fragment], units, 8, out, threads=1)
 
-    Returns:
-        The peak memory of this process in MiB after the first and after both, and the CPU seconds
-        of the first.
-    """
-    _, cpu = cost_of(partial(prepare, [fragment], out))
-    layers = peak_mib()
-    pictures = out / "pictures"
-    pictures.mkdir()
-    write_pictures(largest, pictures)
-    return layers, peak_mib(), cpu
+
+def measure_peak(way: Callable[[], object]) -> tuple[float, float]:
+    """Return the peak memory of this process in MiB, and the CPU seconds of what it does."""
+    _, cpu = cost_of(way)
+    return peak_mib(), cpu
 
 
 def peak_mib() -> float:

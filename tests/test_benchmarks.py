@@ -92,10 +92,11 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *(f"learning_{what}" for what in ("score", "prior", "one_layer", "cpu_minutes")),
             *(
                 f"changes_{change}_{what}"
-                for change in ("turns", "shift")
+                for change in ("turns", "shift", "channels_shift", "groups_shift")
                 for what in ("with", "without", "gain", "low", "high")
             ),
-            *("memory_rows", "memory_layers_mib", "memory_mib"),
+            *("memory_rows", "memory_mib", "memory_cpu_seconds"),
+            *(f"memory_{what}_mib" for what in ("layers", "one_strip", "pictures")),
         ],
     ),
     "loss": (
