@@ -17,9 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lsdc.challenges.ink.competition.pictures import picture_shape, read_bands
-from lsdc.challenges.ink.competition.tables import MASK as MASK_PICTURE
-from lsdc.challenges.ink.competition.tables import Fragment, describe_shape
+from lsdc.challenges.ink.competition.tables import Fragment, read_picture
 from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.challenges.ink.volumes.layers import Layer, Rows, open_layers
 from lsdc.challenges.ink.volumes.volume import LABELS, MASK, PIXELS, Form
@@ -262,15 +260,10 @@ def _source(layer: Layer, first: int, end: int, band: int, beside: Path) -> Laye
 
 def _copy_picture(fragment: Fragment, path: Path, out: Path) -> bool:
     """Write a picture as an array, (rows, columns); return whether any pixel is set."""
-    shape = picture_shape(path)
-    if shape != fragment.shape:
-        raise DataError(
-            f"{path}: {describe_shape(shape)}, expected {describe_shape(fragment.shape)} as in "
-            f"{MASK_PICTURE}; copy both again"
-        )
     found = False
-    with append_samples(out, shape[0], shape[1:], np.bool_) as append:
-        for band in read_bands(path):
+    rows, columns = fragment.shape
+    with append_samples(out, rows, (columns,), np.bool_) as append:
+        for band in read_picture(fragment, path):
             found |= bool(band.any())
             for row in band:
                 append(row)
