@@ -109,8 +109,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_500, help="rows of `memory`")
     parser.add_argument("--folder", type=Path, help="folder for all files [a temporary one]")
-    for name in ("full", "tiny", "json"):
-        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    extents = parser.add_mutually_exclusive_group()
+    for name in ("full", "tiny"):
+        extents.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -120,6 +122,8 @@ def main() -> None:
             figures |= found
             if options.full:
                 command = f"python benchmarks/ink.py --full --parts {part}"
+                if part == "changes":
+                    command += f" --seeds {' '.join(map(str, options.seeds))}"
                 record(f"Ink on papyrus: {part}", command, found)
     if options.json:
         print(json.dumps(figures, indent=2))
