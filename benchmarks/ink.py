@@ -1,6 +1,7 @@
 """Ink on papyrus: tiles a second, inference, what the demo learns, and memory at full size.
 
-    python benchmarks/ink.py [--parts NAME ...] [--seeds 0] [--full] [--tiny] [--json]
+    python benchmarks/ink.py [--parts NAME ...] [--changes NAME ...] [--seeds 0] [--json]
+                             [--full | --tiny]
 
 - `tiles`: tiles of 256 px and 65 layers at random places, drawn from a prepared volume
   (`Volume.tile`), beside reading the same tiles out of the layers' TIFF files (LZW, strips; files
@@ -52,7 +53,7 @@ from typing import Any
 
 import numpy as np
 from costs import cost_of
-from ink_changes import Figures, Trained, compare_changes
+from ink_changes import CHANGES, Figures, Trained, compare_changes
 from numpy.typing import NDArray
 from results import machine, record
 
@@ -88,6 +89,7 @@ class Scale:
         tiff_rows: rows of the frame that tiles are drawn from.
         inferred_rows: rows of the first fragment that are predicted.
         seeds: of the trainings of `changes`.
+        changes: those that are measured.
     """
 
     rounds: int
@@ -97,6 +99,7 @@ class Scale:
     tiff_rows: int
     inferred_rows: int
     seeds: tuple[int, ...]
+    changes: tuple[str, ...]
 
 
 def main() -> None:
@@ -105,6 +108,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
+    parser.add_argument("--changes", nargs="+", choices=CHANGES, default=[*CHANGES])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of `changes`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_500, help="rows of `memory`")
@@ -123,6 +127,7 @@ def main() -> None:
             if options.full:
                 command = f"python benchmarks/ink.py --full --parts {part}"
                 if part == "changes":
+                    command += f" --changes {' '.join(options.changes)}"
                     command += f" --seeds {' '.join(map(str, options.seeds))}"
                 record(f"Ink on papyrus: {part}", command, found)
     if options.json:
@@ -134,11 +139,12 @@ def main() -> None:
 
 def scale_of(options: argparse.Namespace) -> Scale:
     """Return how much is measured with these options."""
+    changes = tuple(options.changes)
     if options.tiny:
         order = Order(fragments=3, test=0, rows=256, columns=256)
-        return Scale(1, 40, order, FEW, 300, 64, (0,))
+        return Scale(1, 40, order, FEW, 300, 64, (0,), changes)
     seeds = tuple(options.seeds)
-    scale = Scale(options.rounds, options.rows, Order(test=0), (), 600, 128, seeds)
+    scale = Scale(options.rounds, options.rows, Order(test=0), (), 600, 128, seeds, changes)
     return replace(scale, rounds=9, rows=LARGEST[0]) if options.full else scale
 
 
@@ -326,7 +332,8 @@ def measure_changes(folder: Path, scale: Scale) -> Figures:
     split = folder / "by-fragment"
     split.mkdir()
     write_folds(competition, split, folds=len(competition.training), bands=(1,))
-    trained = Trained(volumes_of(folder, scale), split, scale.settings, scale.seeds)
+    volumes = volumes_of(folder, scale)
+    trained = Trained(volumes, split, scale.settings, scale.seeds, scale.changes)
     return compare_changes(trained)
 
 
