@@ -64,7 +64,8 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *(f"prepare_{size}_to_{other}" for other in ("decode", "one") for size in (256, 512)),
             *(f"prepare_{size}_to_decode_each" for size in (256, 512)),
             *(f"{what}_674000_{size}" for what in ("minutes", "gb") for size in (256, 512)),
-            *("minutes", "cpu_minutes", "prior", "slice", "sequence", "shuffled_training_to_prior"),
+            *("minutes", "cpu_minutes", "all_cpu_minutes", "prior", "slice", "sequence"),
+            "shuffled_training_to_prior",
             *(
                 f"{name}{end}"
                 for name in (
