@@ -16,11 +16,12 @@ wall time end in `_wall`. `notes_to_prepare_256` and `png_to_map_256` above one 
 faster; `prepare_256_to_decode` is how many times the cost of decoding the whole preparing takes.
 Both include the start of the readers, which counts for little in a large data set:
 `prepare_256_to_decode_each` is the ratio for each further slice, from the difference between many
-slices and few. `prepare_256_to_one` compares with dicomsdl in one process, which a bad file may
-crash. `minutes_674000_256` and `gb_674000_256` are projected to the competition's training images
-from the wall time and the bytes of each further slice.
+slices and few. `floor_256` decodes, and writes as many bytes as the slices have: preparing cannot
+cost less. `prepare_256_to_one` compares with dicomsdl in one process, which a bad file may crash.
+`minutes_674000_256` and `gb_674000_256` are projected to the competition's training images from the
+wall time and the bytes of each further slice.
 
-All files are in the page cache. A few files (generated, or those of `--data`) are listed again and
+All files are in the page cache when they are read. A few files (generated, or those of `--data`) are listed again and
 again to simulate many; PNG files are written for each once, and their time is scaled.
 
 Learning: `lsdc demo-data` writes a phantom, and `lsdc run-local --experiment ich-demo` trains on
