@@ -21,8 +21,9 @@ cost less. `prepare_256_to_one` compares with dicomsdl in one process, which a b
 `minutes_674000_256` and `gb_674000_256` are projected to the competition's training images from the
 wall time and the bytes of each further slice.
 
-All files are in the page cache when they are read. A few files (generated, or those of `--data`) are listed again and
-again to simulate many; PNG files are written for each once, and their time is scaled.
+All files are in the page cache when they are read. A few files (generated, or those of `--data`)
+are listed again and again to simulate many; PNG files are written for each once, and their time is
+scaled.
 
 Learning: `lsdc demo-data` writes a phantom, and `lsdc run-local --experiment ich-demo` trains on
 it. All losses are the competition's metric, out of fold. `slice_to_prior` and `sequence_to_prior`

@@ -63,11 +63,15 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *(f"{one}_{size}" for one in ("notes_to_prepare", "png_to_map") for size in (256, 512)),
             *(f"prepare_{size}_to_{other}" for other in ("decode", "one") for size in (256, 512)),
             *(
-                f"prepare_{size}_to_{other}_each"
-                for other in ("decode", "floor")
+                f"{ratio.replace('{}', str(size))}{end}"
+                for ratio in (
+                    "prepare_{}_to_decode",
+                    "prepare_{}_to_floor_{}",
+                    "floor_{}_to_decode",
+                )
                 for size in (256, 512)
+                for end in ("", "_each")
             ),
-            *(f"floor_{size}_to_decode{end}" for end in ("", "_each") for size in (256, 512)),
             *(f"{what}_674000_{size}" for what in ("minutes", "gb") for size in (256, 512)),
             *("minutes", "cpu_minutes", "all_cpu_minutes", "prior", "slice", "sequence"),
             "shuffled_training_to_prior",
