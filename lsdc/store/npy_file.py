@@ -13,7 +13,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -25,6 +25,7 @@ from lsdc.store.files import reserve, write_atomic
 
 _CHUNK = 1 << 20
 _APPENDED_AT_ONCE = 1 << 22
+_REFUSALS = (errno.EINVAL, errno.EOPNOTSUPP)  # of a direct write, by kind of file system
 
 Crops = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -101,10 +102,13 @@ class DirectWriter:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._memory = mmap.mmap(-1, _APPENDED_AT_ONCE, flags=flags)
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            self._memory.madvise(mmap.MADV_HUGEPAGE)  # halves the time of each write
+            with suppress(OSError):  # a kernel without them
+                self._memory.madvise(mmap.MADV_HUGEPAGE)  # halves the time of each write
         self._filled = 0
         self._direct = False
-        self._set_direct(hasattr(os, "O_DIRECT"))  # macOS has it not
+        if hasattr(os, "O_DIRECT"):  # macOS has it not
+            with suppress(OSError):  # a file system without them
+                self._set_direct(True)
 
     def __enter__(self) -> Self:
         return self
@@ -135,21 +139,14 @@ class DirectWriter:
             return self._file.write(data) or 0
         except OSError as error:
             # The last part is no whole number of the disk's blocks, or these are unusually large.
-            if error.errno != errno.EINVAL or not self._direct:
+            if error.errno not in _REFUSALS or not self._direct:
                 raise
             self._set_direct(False)
             return 0
 
     def _set_direct(self, direct: bool) -> None:
-        if direct == self._direct:
-            return
         flags = fcntl.fcntl(self._file, fcntl.F_GETFL)
-        try:
-            fcntl.fcntl(self._file, fcntl.F_SETFL, flags ^ os.O_DIRECT)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            return  # a file system without them
+        fcntl.fcntl(self._file, fcntl.F_SETFL, flags ^ os.O_DIRECT)
         self._direct = direct
 
 
