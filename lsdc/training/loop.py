@@ -21,6 +21,7 @@ from lsdc.training.events import EpochDone, Predicting, Resumed, StepDone, Warne
 from lsdc.training.inference import Probabilities, as_array, predict_outputs
 from lsdc.training.interrupts import StopRequested, check_interrupts
 from lsdc.training.losses.criterion import Criterion
+from lsdc.training.models.named_backbones import named_backbones
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.parallel.division import Division, synchronise_batch_norms
 from lsdc.training.parallel.world import ALONE, World
@@ -293,9 +294,8 @@ class Training:
 
 def _freeze(model: nn.Module, *, frozen: bool) -> None:
     """Freeze the backbones, including the running statistics of batch norms, or unfreeze them."""
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2] == "backbone":
-            module.train(not frozen).requires_grad_(not frozen)
+    for _, backbone in named_backbones(model):
+        backbone.train(not frozen).requires_grad_(not frozen)
 
 
 def _update(parts: Parts, max_norm: float | None) -> tuple[float, bool]:

@@ -1,20 +1,49 @@
 """The optimiser and its learning rate schedule."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from timm.optim import Lookahead
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, RAdam
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from lsdc.errors import SettingsError
+from lsdc.training.models.named_backbones import named_backbones
 from lsdc.training.settings.training import TrainingSettings
 
 _FIRST_SHARE = 0.01  # fraction of the learning rate at which warm-up starts
 
 
-def build_optimiser(parameters: Iterable[Tensor], settings: TrainingSettings) -> Optimizer:
-    """Build AdamW, RAdam or Ranger, with the same settings for all parameters.
+Learning = Sequence[Tensor] | Sequence[dict[str, Any]]
+"""The parameters that an optimiser changes, or groups of them, each with settings of its own."""
+
+
+def group_parameters(model: nn.Module, settings: TrainingSettings) -> Learning:
+    """Return the parameters of a model; with `backbone_learning_rate`, those of backbones last.
+
+    Raises:
+        SettingsError: the model has no backbone with a learning rate of its own.
+    """
+    if settings.backbone_learning_rate is None:
+        return list(model.parameters())
+    of_backbones = [
+        parameter for _, each in named_backbones(model) for parameter in each.parameters()
+    ]
+    if not of_backbones:
+        raise SettingsError(
+            f"training.backbone_learning_rate {settings.backbone_learning_rate}: the "
+            f"{type(model).__name__} has no backbone; expected none"
+        )
+    known = set(map(id, of_backbones))
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    backbones: dict[str, Any] = {"params": of_backbones, "lr": settings.backbone_learning_rate}
+    return [{"params": rest}, backbones]
+
+
+def build_optimiser(parameters: Learning, settings: TrainingSettings) -> Optimizer:
+    """Build AdamW, RAdam or Ranger; parameters share all settings that their group does not have.
 
     Ranger is RAdam with lookahead: Zhang et al. 2019, https://arxiv.org/abs/1907.08610, with the
     paper's 6 steps and half of the way.
@@ -32,6 +61,8 @@ def build_optimiser(parameters: Iterable[Tensor], settings: TrainingSettings) ->
 def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: int) -> LRScheduler:
     """Build the learning rate schedule for a number of updates, stepped after each.
 
+    Each group of parameters has the same share of its own peak.
+
     "cosine" rises linearly, stays at its peak for the fraction `flat` and falls along half a cosine
     to zero. "one_cycle" rises and falls along cosines, with momentum inverse to it (Smith and Topin
     2018, https://arxiv.org/abs/1708.07120).
@@ -45,7 +76,8 @@ def build_schedule(optimiser: Optimizer, settings: TrainingSettings, updates: in
         share = settings.warmup
         if share * updates == 1:  # the first update is at the peak; torch would divide by zero
             share *= 1 - 1e-9
-        return OneCycleLR(optimiser, settings.learning_rate, total_steps=updates, pct_start=share)
+        peaks = [group["lr"] for group in optimiser.param_groups]
+        return OneCycleLR(optimiser, peaks, total_steps=updates, pct_start=share)
     rising, flat = (round(share * updates) for share in (settings.warmup, settings.flat))
 
     def share_of_peak(update: int) -> float:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lsdc.training.schedule import build_optimiser, build_schedule
+from lsdc.training.schedule import build_optimiser, build_schedule, group_parameters
 from lsdc.training.settings.training import TrainingSettings
 
 
@@ -46,8 +46,12 @@ class Parts:
 def build_parts(
     model: nn.Module, settings: TrainingSettings, steps: int, device: torch.device
 ) -> Parts:
-    """Build the parts for a new training with this number of steps."""
-    optimiser = build_optimiser(model.parameters(), settings)
+    """Build the parts for a new training with this number of steps.
+
+    Raises:
+        SettingsError: see `group_parameters`.
+    """
+    optimiser = build_optimiser(group_parameters(model, settings), settings)
     decay = settings.ema_decay
     return Parts(
         model=model,

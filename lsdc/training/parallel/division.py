@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lsdc.errors import SettingsError
 from lsdc.training.batch_norm import has_batch_norm
+from lsdc.training.models.named_backbones import named_backbones
 from lsdc.training.parallel.world import World
 
 
@@ -27,7 +28,7 @@ def synchronise_batch_norms(model: nn.Module, world: World, device: torch.device
     """
     if world.size == 1:
         return
-    for name, backbone in list(_backbones(model)):
+    for name, backbone in list(named_backbones(model)):
         if not has_batch_norm(backbone):
             continue
         if device.type != "cuda":
@@ -53,7 +54,7 @@ class Division:
         self._divided: list[_DividedBackbone] = []
         if world.size > 1:
             models = dict.fromkeys((model, *others))
-            backbones = (backbone for each in models for _, backbone in _backbones(each))
+            backbones = (backbone for each in models for _, backbone in named_backbones(each))
             self._divided = [_DividedBackbone(world, backbone) for backbone in backbones]
             # Unused: backbones while they are frozen, or in a batch without any image.
             self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
@@ -144,9 +145,3 @@ class _DividedBackbone:
         every = features.new_ones(self._images * rows, *[1] * (features.ndim - 1))
         drawn: Tensor = drop_path(every, module.drop_prob, True, module.scale_by_keep)
         return features.mul(drawn[own.start * rows : own.stop * rows])
-
-
-def _backbones(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
-        if name.rpartition(".")[2] == "backbone":
-            yield name, module

@@ -42,6 +42,14 @@ class TrainingSettings(Config):
         ),
     )
     learning_rate: float = Field(default=4e-4, gt=0, description="Peak learning rate.")
+    backbone_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Peak learning rate of the backbone, which follows the same schedule; none means "
+            "learning_rate."
+        ),
+    )
     weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the optimiser.")
     schedule: Literal["cosine", "one_cycle"] = Field(
         default="cosine",
@@ -124,5 +132,10 @@ class TrainingSettings(Config):
         if self.freeze_epochs > self.epochs:
             raise ValueError(
                 f"freeze_epochs {self.freeze_epochs}: expected at most epochs, {self.epochs}"
+            )
+        if self.backbone_learning_rate is not None and self.freeze_epochs == self.epochs:
+            raise ValueError(
+                "backbone_learning_rate has no effect: the backbone is frozen in all epochs; "
+                f"expected none, or freeze_epochs below {self.epochs}"
             )
         return self

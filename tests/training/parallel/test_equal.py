@@ -38,6 +38,7 @@ EVERYTHING = altered(
     freeze_epochs=1,
     keep="loss",
     learning_rate=1e-3,
+    backbone_learning_rate=3e-4,
 )
 MIX = Mixing(
     MixSettings(mixup=0.3, cutmix=0.3, manifold_mixup=0.3, mixup_alpha=0.4, cutmix_alpha=1.0),
