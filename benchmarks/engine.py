@@ -88,6 +88,7 @@ def time_training(
             train_samples=train_samples,
             val_samples=val_samples,
             settings=experiment.training.model_copy(update={"epochs": 1}),
+            memory=experiment.memory,
             augment=PatientAugment(experiment.augment, experiment.slices),
             mix=mix,
             criterion=build_loss(experiment),

@@ -1,8 +1,9 @@
 """The part of an experiment that is the same in every challenge that trains."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lsdc.experiments.base import Config, NeedsConfig
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import TrainingSettings
 
 
@@ -11,9 +12,12 @@ class TrainedExperiment(Protocol):
 
     Attributes:
         pretrained_backbones: see `lsdc.experiments.base.BaseExperiment`.
+        memory: the settings that decide whether the model fits into memory.
         model: the settings of the model, other than what its input and its outputs are.
         tta: the views whose predictions are averaged, on which no weight depends.
     """
+
+    memory: ClassVar[MemorySettings]
 
     @property
     def name(self) -> str: ...

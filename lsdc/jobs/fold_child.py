@@ -74,6 +74,7 @@ def fold_training(
         yield partial(
             Training,
             settings=settings,
+            memory=job.experiment.memory,
             seed=job.seed,
             device=device,
             workers=job.workers,

@@ -54,7 +54,8 @@ def predict_mean(
         def on_batch(done: int, place: int = number + 1) -> None:
             on_event(ModelPredicting(model=place, models=len(folders), done=done, samples=samples))
 
-        with advice_when_memory_runs_out(job.experiment.training.batch_size, device):
+        settings = job.experiment
+        with advice_when_memory_runs_out(settings.training.batch_size, device, settings.memory):
             found = predict(number, model, on_batch)
         total += found
         alone.append(as_rows(found).with_columns(model=pl.lit(number, pl.Int32)))

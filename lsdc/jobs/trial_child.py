@@ -28,6 +28,6 @@ def try_here(
         weights=job.weights,
         start_from=job.start_from,
     )
-    with advice_when_memory_runs_out(2, device):
+    with advice_when_memory_runs_out(2, device, job.experiment.memory):
         show(model.to(device), device)
     return {}

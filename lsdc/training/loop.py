@@ -27,6 +27,7 @@ from lsdc.training.parallel.division import Division, synchronise_batch_norms
 from lsdc.training.parallel.world import ALONE, World
 from lsdc.training.process import OnEvent
 from lsdc.training.samples import Augment, Batch, Mix, SampleSet, TrainingSteps, mix_seed, step_seed
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import Keep, TrainingSettings
 from lsdc.training.tensorboard import Curves
 from lsdc.training.train_state import Parts, build_parts
@@ -59,6 +60,7 @@ class Training:
         train_samples: the training samples.
         val_samples: the validation samples, which are scored after each epoch.
         settings: the settings of the training.
+        memory: the settings to name where memory runs out.
         augment: function that augments a sample.
         mix: function that mixes the samples of a batch, as in mixup.
         plain_epochs: number of epochs at the end in which it is not used.
@@ -85,6 +87,7 @@ class Training:
     train_samples: SampleSet
     val_samples: SampleSet
     settings: TrainingSettings
+    memory: MemorySettings
     augment: Augment
     mix: Mix
     criterion: Criterion
@@ -191,7 +194,7 @@ class Training:
         shares = weights / weights.sum(dim=0).clamp(min=_TINY)
         parts, batch_size = self._parts, self.settings.batch_size
         attempt = partial(self._attempt, batches[0])
-        with advice_when_memory_runs_out(batch_size, self.device, attempt=attempt):
+        with advice_when_memory_runs_out(batch_size, self.device, self.memory, attempt):
             losses = [self._backward(*each) for each in zip(batches, shares, strict=True)]
             norm, skipped = _update(parts, self.settings.max_norm)
         row: dict[str, float] = {

@@ -7,19 +7,24 @@ from contextlib import contextmanager
 import torch
 
 from lsdc.errors import SettingsError
+from lsdc.training.settings.memory import MemorySettings
 
 
 @contextmanager
 def advice_when_memory_runs_out(
     batch_size: int,
     device: torch.device | str,
-    setting: str = "training.batch_size",
+    settings: MemorySettings,
     attempt: Callable[[int], None] | None = None,
 ) -> Iterator[None]:
     """Turn an out-of-memory error of the block into advice on the batch size.
 
-    `attempt` repeats the block's work with a number of samples, to find the largest batch size that
-    fits. Without it, the advice is to try half the batch size.
+    Args:
+        batch_size: the number of samples of the block.
+        device: where memory ran out.
+        settings: the settings to change.
+        attempt: repeats the block's work with a number of samples, to find the largest batch size
+            that fits. Without it, the advice is to try half the batch size.
 
     Raises:
         SettingsError: memory ran out.
@@ -33,12 +38,15 @@ def advice_when_memory_runs_out(
         reason = error.with_traceback(None)
     else:
         return
+    setting = settings.batch_size
     if attempt is None:
         advice = f"try {setting} = {batch_size // 2}" if batch_size > 1 else ""
     else:
         fits = _largest_that_fits(attempt, batch_size)
         advice = f"{setting} = {fits} fits" if fits else ""
-    advice = advice or "try a smaller model.backbone or crops.size_px, or a device with more memory"
+    advice = advice or (
+        f"try a smaller {' or '.join(settings.smaller)}, or a device with more memory"
+    )
     raise SettingsError(
         f"{setting} = {batch_size} does not fit into the memory of {device}; {advice}"
     ) from reason

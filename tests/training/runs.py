@@ -20,6 +20,7 @@ from lsdc.training.parallel.world import ALONE, World
 from lsdc.training.process import OnEvent, ignore
 from lsdc.training.samples import Augment, Mix, Sample, Samples
 from lsdc.training.settings.loss import LossSettings
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=8, learning_rate=3e-3, warmup=0.2)
@@ -109,6 +110,7 @@ def run(
         train_samples=samples,
         val_samples=samples,
         settings=settings,
+        memory=MemorySettings(("model.backbone", "images.size_px")),
         augment=augment,
         mix=mix,
         probabilities=probabilities_by("cross_entropy"),

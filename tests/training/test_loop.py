@@ -318,6 +318,17 @@ def test_out_of_memory_error_names_the_batch_size_that_fits(blobs: Samples, tmp_
         run(Hungry(), blobs, tmp_path)
 
 
+def test_out_of_memory_error_names_what_else_to_lower(blobs: Samples, tmp_path: Path) -> None:
+    model = build_model()
+
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.register_forward_pre_hook(refuse)
+    with pytest.raises(SettingsError, match=r"try a smaller model.backbone or images.size_px, or"):
+        run(model, blobs, tmp_path)
+
+
 def test_unreadable_checkpoint_is_a_warning(blobs: Samples, tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"noise")
     lines: list[Event] = []

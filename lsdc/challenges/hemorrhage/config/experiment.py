@@ -1,6 +1,6 @@
 """An experiment's configuration: typed and frozen, with bounds for every setting."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -13,11 +13,14 @@ from lsdc.challenges.hemorrhage.config.slices import SlicesConfig
 from lsdc.challenges.hemorrhage.config.split import SplitConfig
 from lsdc.challenges.hemorrhage.config.tta import TtaConfig
 from lsdc.experiments.base import BaseExperiment
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import TrainingSettings
 
 
 class Experiment(BaseExperiment):
     """Everything that determines a result, except for the data, the seed and the folds."""
+
+    memory: ClassVar[MemorySettings] = MemorySettings(("model.backbone", "slices.size_px"))
 
     split: SplitConfig = SplitConfig()
     slices: SlicesConfig = SlicesConfig()

@@ -30,7 +30,7 @@ def work(job: OcclusionJob, on_event: OnEvent) -> dict[str, Any]:
         restore_weights(model, folder / WEIGHTS, of=experiment.name)
         asked = pl.DataFrame({"row": rows}, schema={"row": table.schema["row"]})
         shown = asked.join(table, on="row", maintain_order="left")
-        with advice_when_memory_runs_out(batch_size, device):
+        with advice_when_memory_runs_out(batch_size, device, experiment.memory):
             parts = explain(
                 model,
                 as_samples(job.slices, shown, experiment),

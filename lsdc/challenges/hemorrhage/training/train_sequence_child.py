@@ -31,6 +31,7 @@ from lsdc.training.loop import Training
 from lsdc.training.models.study_sequence import StudySequence
 from lsdc.training.process import OnEvent, child_main
 from lsdc.training.samples import Sample
+from lsdc.training.settings.memory import MemorySettings
 
 Vectors = NDArray[np.float32]
 
@@ -103,6 +104,7 @@ def _train(
             train_samples=learnt.samples(vectors, data.outside_labels(data.every)),
             val_samples=own.samples(vectors, hidden),
             settings=experiment.sequence.training(experiment.training),
+            memory=MemorySettings(("sequence.width",), batch_size="sequence.batch_size"),
             augment=_as_it_is,
             mix=lambda batch, _: batch,
             criterion=build_loss(experiment),

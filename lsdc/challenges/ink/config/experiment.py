@@ -16,6 +16,7 @@ from lsdc.challenges.ink.config.volume import VolumeConfig
 from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.experiments.base import BaseExperiment
 from lsdc.experiments.metric import Metric
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import TrainingSettings
 
 
@@ -23,6 +24,7 @@ class Experiment(BaseExperiment):
     """Everything that determines a result, except for the data, the seed and the folds."""
 
     metric: ClassVar[Metric] = Metric("F0.5", "F0.5", higher_is_better=True, prior="whole mask")
+    memory: ClassVar[MemorySettings] = MemorySettings(("model.backbone", "tiles.size_px"))
 
     volume: VolumeConfig = VolumeConfig()
     split: SplitConfig = SplitConfig()
@@ -64,13 +66,32 @@ class Experiment(BaseExperiment):
                 f"inference.stride_px {self.stride_px}: tiles of {self.tiles.size_px} px without "
                 f"edges of {self.inference.edge_px} px leave gaps; expected at most {max(kept, 1)}"
             )
-        if self.tiles.end_layer > LAYERS:
-            raise ValueError(
-                f"tiles: {self.tiles.groups} groups of {self.tiles.group_layers} layers from layer "
-                f"{self.tiles.first_layer} end at {self.tiles.end_layer}, expected at most {LAYERS}"
-            )
         if self.training.batch_by != "sample":
             raise ValueError("training.batch_by: expected 'sample': a tile belongs to no study")
+        return self
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        tiles, augment = self.tiles, self.augment
+        if tiles.end_layer > LAYERS:
+            raise ValueError(
+                f"tiles: {tiles.groups} groups of {tiles.group_layers} layers from layer "
+                f"{tiles.first_layer} end at {tiles.end_layer}, expected at most {LAYERS}"
+            )
+        down, up = tiles.first_layer, LAYERS - tiles.end_layer
+        where = (
+            f"moves layers {tiles.first_layer} to {tiles.end_layer - 1} of a tile out of the "
+            f"volume's layers 0 to {LAYERS - 1}: expected"
+        )
+        if augment.layer_shift and augment.layer_shift_layers > min(down, up):
+            largest = f"at most {min(down, up)}, or " if min(down, up) else ""
+            raise ValueError(
+                f"augment.layer_shift_layers {augment.layer_shift_layers} {where} {largest}"
+                "augment.layer_shift 0"
+            )
+        for shift in self.inference.layer_shifts:
+            if not -down <= shift <= up:
+                raise ValueError(f"inference.layer_shifts: {shift} {where} {-down} to {up}")
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The child process of `predict`."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
     """Predict the job's regions; see `inference.predict.predict`."""
     experiment, device = job.experiment, pick_device(job.device)
     torch.set_num_threads(job.threads)
+    memory = replace(experiment.memory, batch_size="inference.batch_size")
     mean = mean_of_models(job, device)
     volumes = {each.region: Volume.open(job.volumes / each.fragment) for each in job.wanted}
     tiles = {each.region: _count_tiles(each, volumes[each.region], job) for each in job.wanted}
@@ -32,7 +34,7 @@ def work(job: PredictJob, on_event: OnEvent) -> dict[str, Any]:
             on_event(TilesPredicted(done=before + done, tiles=every))
 
         if not out.is_file():
-            with advice_when_memory_runs_out(experiment.inference.batch_size, device):
+            with advice_when_memory_runs_out(experiment.inference.batch_size, device, memory):
                 predict_map(
                     volumes[each.region],
                     (each.first_row, each.end_row),

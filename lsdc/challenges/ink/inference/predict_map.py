@@ -176,14 +176,9 @@ def _predict_views(
 
 
 def _window(stack: NDArray[Any], experiment: Experiment, shift: int) -> NDArray[Any]:
-    """Return the window of layers (n, layers, size, size), moved by `shift`.
-
-    Beyond the first and the last layer, these are repeated.
-    """
+    """Return the window of layers (n, layers, size, size), moved by `shift`."""
     tiles = experiment.tiles
-    wanted = np.arange(tiles.first_layer, tiles.end_layer) + shift
-    window: NDArray[Any] = stack[:, np.clip(wanted, 0, stack.shape[1] - 1)]
-    return window
+    return stack[:, tiles.first_layer + shift : tiles.end_layer + shift]
 
 
 def _write(path: Path, sums: Accumulator, volume: Pixels, grid: Grid, until: int) -> None:

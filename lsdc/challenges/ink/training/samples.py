@@ -114,8 +114,7 @@ class TileSamples:
         shift = 0 if seed is None else self._layer_shift(seed)
         at, size = self.places, self.tiles.size_px
         volume = self.volumes[at.volume[place]]
-        wanted = np.arange(self.tiles.first_layer, self.tiles.end_layer) + shift
-        kept = np.clip(wanted, 0, volume.shape[2] - 1)  # beyond the ends, the last is repeated
+        kept = slice(self.tiles.first_layer + shift, self.tiles.end_layer + shift)
         pixels = volume.tile(int(at.row[place]), int(at.column[place]), size)
         layers: NDArray[Any] = np.ascontiguousarray(pixels[:, :, kept].transpose(2, 0, 1))
         if layers.dtype == np.uint16:  # hardly supported by torch and augmentation

@@ -1,6 +1,6 @@
 """An experiment's configuration: typed and frozen, with bounds for every setting."""
 
-from typing import Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from lsdc.challenges.lumbar.config.tta import TtaConfig
 from lsdc.challenges.lumbar.vocabulary import Condition
 from lsdc.experiments.base import BaseExperiment, Config
 from lsdc.experiments.settings import changed_settings
+from lsdc.training.settings.memory import MemorySettings
 from lsdc.training.settings.training import TrainingSettings
 
 # Sagittal slices are chosen by their distances in mm, or counted along the series.
@@ -223,6 +224,8 @@ class Experiment(BaseExperiment):
 
     With `members` it is an ensemble: only its conditions, its levels and `ensemble` have an effect.
     """
+
+    memory: ClassVar[MemorySettings] = MemorySettings(("model.backbone", "crops.size_px"))
 
     coordinates: CoordinatesConfig = CoordinatesConfig()
     slices: SlicesConfig = SlicesConfig()

@@ -33,6 +33,11 @@ from lsdc.training.keypoints.inference import find_candidates, find_satellites
 from lsdc.training.keypoints.nets import Net, Satellites, load_net, save_net
 from lsdc.training.oom import advice_when_memory_runs_out
 from lsdc.training.process import OnEvent, child_main
+from lsdc.training.settings.memory import MemorySettings
+
+_MEMORY = MemorySettings(
+    ("coordinates.image_size", "coordinates.axial_image_size"), "coordinates.batch_size"
+)
 
 Floats = NDArray[np.float64]
 Found = dict[str, Floats]
@@ -114,9 +119,7 @@ def _learn(job: LearnJob, views: Mapping[str, _Views], on_event: OnEvent) -> Ite
             targets[~taught[own.studies]] = np.nan
             if not np.isfinite(targets).any():
                 continue
-            with advice_when_memory_runs_out(
-                config.batch_size, job.device, "coordinates.batch_size"
-            ):
+            with advice_when_memory_runs_out(config.batch_size, job.device, _MEMORY):
                 nets[name] = train_keypoints(
                     replace(own.stacks, planes_mm=np.load(own.folder / "taught.npy")),
                     targets,

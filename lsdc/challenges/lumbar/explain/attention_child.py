@@ -39,7 +39,7 @@ def work(job: ExplainJob, on_event: OnEvent) -> dict[str, Any]:
         place_of = {row: place for place, row in enumerate(whole["row"])}
         places = [place_of[row] for row in rows]
         restore_weights(model, folder / WEIGHTS, of=experiment.name)
-        with advice_when_memory_runs_out(batch_size, device):
+        with advice_when_memory_runs_out(batch_size, device, experiment.memory):
             found = predict_grades(model, samples, experiment, device=device)
             probabilities.append(found[places])
             parts = explain(
