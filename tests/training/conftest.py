@@ -31,6 +31,25 @@ def blobs() -> Samples:
     )
 
 
+@pytest.fixture(scope="session")
+def squares() -> Samples:
+    """Return 16 samples of 4 layers whose label is where they are bright."""
+    random = np.random.default_rng(0)
+    truth = random.random((16, 1, 8, 8)) > 0.7
+    slices = (
+        80 + 100 * truth.repeat(4, axis=2).repeat(4, axis=3) + random.normal(0, 9, (16, 4, 32, 32))
+    )
+    weights = np.ones((16, 1, 8, 8), np.float32)
+    weights[:, :, :2] = 0
+    return Samples(
+        slices=slices.clip(0, 255).astype(np.uint8),
+        rows=np.arange(16),
+        present=np.ones((16, 4), dtype=bool),
+        labels=Labels(truth.astype(np.float32), weights=weights),
+        ids=tuple(map(str, range(16))),
+    )
+
+
 @pytest.fixture
 def build() -> Callable[[], SliceModel]:
     """Return a function that builds the same small model at each call."""

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,7 +10,7 @@ from lsdc.training.losses.dense import DenseLoss
 from lsdc.training.mixing import Mixing
 from lsdc.training.models.dense.encoders import Layout
 from lsdc.training.models.dense.model import DenseModel
-from lsdc.training.samples import Labels, Samples
+from lsdc.training.samples import Samples
 from lsdc.training.settings.augment import MixSettings
 from lsdc.training.settings.dense import DenseLossSettings, DenseModelSettings
 from tests.training.runs import SETTINGS, altered, run, same_weights
@@ -20,25 +19,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 DENSE = altered(SETTINGS, epochs=2, batch_size=4, accumulate=2, ema_decay=0.9, checkpoint_steps=1)
 MIX = Mixing(MixSettings(mixup=0.3, cutmix=0.3, manifold_mixup=0.3), classes=1, per_pixel=True)
-
-
-@pytest.fixture(scope="module")
-def squares() -> Samples:
-    """Return 16 samples of 4 layers whose label is where they are bright."""
-    random = np.random.default_rng(0)
-    truth = random.random((16, 1, 8, 8)) > 0.7
-    slices = (
-        80 + 100 * truth.repeat(4, axis=2).repeat(4, axis=3) + random.normal(0, 9, (16, 4, 32, 32))
-    )
-    weights = np.ones((16, 1, 8, 8), np.float32)
-    weights[:, :, :2] = 0
-    return Samples(
-        slices=slices.clip(0, 255).astype(np.uint8),
-        rows=np.arange(16),
-        present=np.ones((16, 4), dtype=bool),
-        labels=Labels(truth.astype(np.float32), weights=weights),
-        ids=tuple(map(str, range(16))),
-    )
 
 
 def build() -> DenseModel:

@@ -58,6 +58,8 @@ class World:
         distributed.all_reduce(rows)  # each row is zero in all other processes
         if not own.requires_grad:
             return rows
+        # A view: the backbone may read its own map on, whose gradient is scaled where it ends.
+        own = own.view_as(own)
         own.register_hook(lambda gradient: gradient * self.size)  # type: ignore[no-untyped-call]
         return torch.cat([rows[: share.start], own, rows[share.stop :]])
 
