@@ -5,6 +5,7 @@ with the slices. Nothing here flips images by itself: which flips preserve the l
 what the images show.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -54,6 +55,17 @@ class PixelAugmentation:
             ),
             albumentations.GridDistortion(
                 distort_limit=s.distortion_limit, border_mode=cv2.BORDER_REPLICATE, p=s.distortion
+            ),
+            albumentations.ElasticTransform(
+                # Noise from -1 to 1 that a Gaussian has smoothed has 1 / this as its deviation.
+                alpha=s.elastic_px * 2 * math.sqrt(3 * math.pi) * s.elastic_sigma,
+                sigma=s.elastic_sigma,
+                noise_distribution="uniform",
+                border_mode=cv2.BORDER_REPLICATE,
+                p=s.elastic,
+            ),
+            albumentations.OpticalDistortion(
+                distort_limit=s.optical_limit, border_mode=cv2.BORDER_REPLICATE, p=s.optical
             ),
             albumentations.RandomBrightnessContrast(
                 brightness_limit=s.brightness, contrast_limit=s.contrast, p=s.brightness_contrast

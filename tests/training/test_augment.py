@@ -6,7 +6,10 @@ from lsdc.training.samples import Labels, Sample
 from lsdc.training.settings.augment import PixelSettings
 from tests.training.runs import altered
 
-CHANGES = ("shift_scale_rotate", "brightness_contrast", "blur", "noise", "distortion", "cutout")
+CHANGES = (
+    *("shift_scale_rotate", "brightness_contrast", "blur", "noise"),
+    *("distortion", "elastic", "optical", "cutout"),
+)
 NEVER = PixelSettings(**dict.fromkeys(CHANGES, 0.0))
 ALWAYS = PixelSettings(**dict.fromkeys(CHANGES, 1.0))
 

@@ -26,8 +26,10 @@ def planted(layers: int = 65, size: int = 64) -> Sample:
     [
         {"shift_scale_rotate": 1.0, "rotate": 180.0, "scale": 0.2},
         {"distortion": 1.0, "distortion_limit": 0.3},
+        {"elastic": 1.0, "elastic_px": 3.0, "elastic_sigma": 10.0},
+        {"optical": 1.0, "optical_limit": 0.5},
     ],
-    ids=["affine", "distortion"],
+    ids=["affine", "distortion", "elastic", "optical"],
 )
 def test_labels_follow_65_layers(settings: dict[str, float]) -> None:
     augment = PixelAugmentation(PixelSettings(**{**STILL, **settings}), per_pixel=True)
@@ -41,6 +43,29 @@ def test_labels_follow_65_layers(settings: dict[str, float]) -> None:
         assert (white != (changed.labels.grades[0] > 0.5)).mean() < 0.03
         moved += (white != (sample.slices[7] > 127)).mean() > 0.02
     assert moved > 3
+
+
+@pytest.mark.parametrize("kind", ["distortion", "elastic", "optical"])
+def test_distortions_are_a_function_of_the_seed(kind: str) -> None:
+    augment, sample = (
+        PixelAugmentation(PixelSettings(**{**STILL, kind: 1.0}), per_pixel=True),
+        planted(2),
+    )
+    one, other, again = (augment(sample, seed) for seed in (1, 2, 1))
+    assert np.array_equal(one.slices, again.slices)
+    assert np.array_equal(one.labels.grades, again.labels.grades)
+    assert not np.array_equal(one.labels.grades, other.labels.grades)
+
+
+@pytest.mark.parametrize("px", [1.0, 4.0])
+def test_elastic_displacements_have_their_standard_deviation(px: float) -> None:
+    ramp = np.broadcast_to(np.arange(128, dtype=np.float32) / 128, (1, 128, 128)).copy()
+    sample = planted(1, 128)._replace(slices=ramp)
+    settings = PixelSettings(**STILL, elastic=1.0, elastic_px=px, elastic_sigma=6.0)
+    augment = PixelAugmentation(settings, per_pixel=True)
+    inside = np.s_[..., 20:-20]
+    moved = [128 * (augment(sample, seed).slices - ramp)[inside] for seed in range(4)]
+    assert np.std(moved) == pytest.approx(px, rel=0.2)
 
 
 def test_cutout_noise_and_brightness_leave_labels_alone() -> None:

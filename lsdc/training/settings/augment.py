@@ -66,6 +66,27 @@ class PixelSettings(Config):
     distortion_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="Largest displacement of a grid line, as a fraction of a cell."
     )
+    elastic: Probability = Field(
+        default=0.0,
+        description=(
+            "Probability of an elastic distortion: every pixel is displaced by a smooth random "
+            "field."
+        ),
+    )
+    elastic_px: Annotated[float, Field(gt=0)] = Field(
+        default=3.0, description="Standard deviation of the displacements in pixels."
+    )
+    elastic_sigma: Annotated[float, Field(gt=0)] = Field(
+        default=8.0,
+        description="Sigma in pixels of the Gaussian by which the displacements are smoothed.",
+    )
+    optical: Probability = Field(
+        default=0.0,
+        description="Probability of an optical distortion, as by a lens: barrel or pincushion.",
+    )
+    optical_limit: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Largest coefficient of the lens, of either sign."
+    )
     cutout: Probability = Field(
         default=0.5, description="Probability of blanking rectangles of the image (cutout)."
     )

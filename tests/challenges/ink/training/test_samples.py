@@ -164,6 +164,8 @@ def test_tiles_do_not_depend_on_workers(workers: int, volumes: Path, tmp_path: P
         "augment.layer_shuffle=0.3",
         "augment.grid_cutout=0.5",
         "augment.shift_scale_rotate=0.9",
+        "augment.elastic=0.5",
+        "augment.optical=0.5",
     ]
     experiment = small(*settings)
     samples = fold_of(volumes, tmp_path, experiment).training
