@@ -92,13 +92,18 @@ def read_image(freeze: Path, python: str) -> Image:
     return Image(str(freeze), python, libraries)
 
 
-def required_libraries(files: Iterable[Path]) -> list[Requirement]:
-    """Return the libraries that source files import, with the versions that lsdc allows."""
+def required_libraries(files: Iterable[Path], *, without: Iterable[str] = ()) -> list[Requirement]:
+    """Return the libraries that source files import, with the versions that lsdc allows.
+
+    Args:
+        files: the files.
+        without: modules that are not needed, although a file imports them.
+    """
     modules = {name for path in files if path.suffix == ".py" for name in _imported(path)}
     provided = importlib.metadata.packages_distributions()
     needed = {
         canonicalize_name(distribution)
-        for module in modules - sys.stdlib_module_names - _UNUSED
+        for module in modules - sys.stdlib_module_names - _UNUSED - {*without}
         for distribution in provided.get(module, ())
     }
     declared = [Requirement(each) for each in importlib.metadata.requires("lsdc") or ()]

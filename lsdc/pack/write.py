@@ -71,11 +71,13 @@ class Content:
         runs: the runs.
         parts: the folders of the runs, and others.
         further: other attributes of the manifest.
+        unused: modules that these runs' models do not need, although the code imports them.
     """
 
     runs: Sequence[PackedRun]
     parts: Sequence[Part]
     further: Mapping[str, Any] = field(default_factory=dict)
+    unused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def write_bundle(
         made.mkdir()
         content = put(made)
         sources = _write_code(kind.worker, made)
-        needed = pinned(required_libraries(sources))
+        needed = pinned(required_libraries(sources, without=content.unused))
         if wheels:
             download_wheels(needed, image, made / WHEELS)
         brought = wheel_versions(made / WHEELS)

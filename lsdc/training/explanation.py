@@ -156,15 +156,15 @@ def _explain_one(
     whole = probabilities(study.grades(features).double())  # (1, heads, classes)
     # (places, places, s, heads), the effect of the window at each place of each slice.
     effects = torch.zeros(_PLACES**2, slices.shape[1], whole.shape[1], dtype=torch.float64)
-    for images in _hidden_together(model.images, present[0].tolist(), whole=whole_images):
-        hidden = _hide_windows(slices, [slice_ for _, own in images for slice_ in own])
+    for groups in _hidden_together(model, present[0].tolist(), whole=whole_images):
+        hidden = _hide_windows(slices, [slice_ for _, own in groups for slice_ in own])
         parts = [np.s_[start : start + batch_size] for start in range(0, len(hidden), batch_size)]
         masks = present.expand(len(hidden), -1)
         # (places, m, width)
         changed = torch.cat([model.encode(hidden[part], masks[part])[0] for part in parts])
-        for image, own in images:
+        for images, own in groups:
             swapped = features.repeat(len(changed), 1, 1)
-            swapped[:, image] = changed[:, image]
+            swapped[:, images] = changed[:, images]
             moved = (probabilities(study.grades(swapped).double()) - whole).abs().sum(dim=-1) / 2
             effects[:, own] = moved.cpu().unsqueeze(1)
     maps = _maps(as_array(effects))
@@ -183,17 +183,23 @@ def _explain_one(
 
 
 def _hidden_together(
-    images: tuple[tuple[int, ...], ...], present: list[bool], *, whole: bool
-) -> Iterator[list[tuple[int, list[int]]]]:
-    """Yield lists of (image, its hidden slices), of present slices, with no image twice in a list.
+    model: SliceModel, present: list[bool], *, whole: bool
+) -> Iterator[list[tuple[list[int], list[int]]]]:
+    """Yield lists of (images, their hidden slices), of present slices, with no image twice in one.
 
-    The images are encoded one by one, so that hiding a window in each image gives the features of
-    every image with only that image changed.
+    An image, or the images of a volume, are encoded apart from the others, so that hiding a window
+    in each gives the features of every image with only that image, or volume, changed.
     """
-    there = [[slice_ for slice_ in image if present[slice_]] for image in images]
+    groups = [list(images) for images in model.together]
+    shown = [[slice_ for image in images for slice_ in model.images[image]] for images in groups]
+    there = [[slice_ for slice_ in own if present[slice_]] for own in shown]
     parts = [[own] if whole and own else [[slice_] for slice_ in own] for own in there]
     for number in range(max(map(len, parts))):
-        yield [(image, own[number]) for image, own in enumerate(parts) if number < len(own)]
+        yield [
+            (images, own[number])
+            for images, own in zip(groups, parts, strict=True)
+            if number < len(own)
+        ]
 
 
 def _hide_windows(slices: Tensor, hidden: list[int]) -> Tensor:

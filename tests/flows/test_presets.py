@@ -1,4 +1,4 @@
-"""The presets after the published solutions train, predict and are scored on a phantom.
+"""The presets after published solutions and a journal train, predict and are scored on a phantom.
 
 Their backbones are replaced by a tiny one, their crops are small, and they train for one epoch.
 """
@@ -22,7 +22,8 @@ from tests.flows.conftest import lsdc
 pytestmark = pytest.mark.slow_runs
 
 PRESETS = [name for name in EXPERIMENTS.names() if name.startswith("winners-")]
-TRAINED = [name for name in PRESETS if not EXPERIMENTS.load(name).members]
+IN_3D = "journal-volume"
+TRAINED = [IN_3D, *(name for name in PRESETS if not EXPERIMENTS.load(name).members)]
 # The demo's, so that points are found in few steps.
 POINTS = {
     name: value
@@ -38,6 +39,7 @@ TINY = POINTS | {
     "training.batch_size": 4,
     "training.precision": "float32",
 }
+TINY_IN_3D = TINY | {"model.backbone": "resnet10", "model.encoder_width": 4}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,9 +47,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Yield a home, with a tiny twin of each preset in the user's file."""
     base = tmp_path_factory.mktemp("presets")
     lines = []
-    for name in PRESETS:
+    for name in (IN_3D, *PRESETS):
         members = [f"tiny-{each}" for each in EXPERIMENTS.load(name).members]
-        changes = {"members": members} if members else TINY
+        changes = {"members": members} if members else TINY_IN_3D if name == IN_3D else TINY
         lines += [f"[tiny-{name}]", f'based_on = "{name}"']
         lines += [f"{key} = {json.dumps(value)}" for key, value in changes.items()]
     file = base / "presets.toml"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from lsdc.training.explanation import CELLS, Explanation, explain, join_explanations
+from lsdc.training.models.auxiliary import View
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.samples import Labels, Samples, batch_of
 from lsdc.training.settings.model import ModelSettings
@@ -152,6 +153,35 @@ def test_map_of_a_whole_image_has_the_effect_of_hiding_a_window_in_all_its_slice
     assert not found.maps[0, :, 1].any()
     alone = explained(model, samples).maps[0, :, 3]  # of an image with one slice
     np.testing.assert_allclose(found.maps[0, :, 3], alone, rtol=1e-4, atol=1e-9)
+
+
+def test_map_of_a_volume_has_the_effect_of_hiding_a_window_in_one_of_its_slices(
+    scattered: tuple[Samples, Places],
+) -> None:
+    """The features of all slices of the volume change, and those of other volumes do not."""
+    samples = first(scattered[0], 1)
+    settings = ModelSettings(
+        **{"encoder": "volume", "backbone": "resnet10", "encoder_width": 4, "width": 16},
+        **{"pretrained": False, "pixels": "plain"},
+        **NO_DROPOUT,
+    )
+    views = (View((0, 2, 3), heads=(0,)), View((1,), heads=(1,)))
+    torch.manual_seed(0)
+    model = SliceModel(settings, Task(4, SIZE, heads=2, classes=2, views=views), pretrained=False)
+    found = explained(model, samples)
+    batch = batch_of(samples, [0])
+    before = model(batch.slices, batch.present).grades.double().softmax(dim=-1)
+    for slice_ in range(4):
+        if not batch.present[0, slice_]:
+            continue
+        hidden = batch.slices.clone()
+        hidden[0, slice_, :8, -8:] = int(hidden[0, slice_].double().mean().round())
+        after = model(hidden, batch.present).grades.double().softmax(dim=-1)
+        effect = (after - before).abs().sum(dim=-1)[0] / 2
+        # Only that window covers the corner.
+        corner = found.maps[0, :, slice_, 0, -1]
+        np.testing.assert_allclose(corner, effect.detach().numpy(), atol=1e-6)
+    assert found.has_attention
 
 
 @pytest.mark.parametrize(

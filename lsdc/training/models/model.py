@@ -36,7 +36,7 @@ class Task:
         groups: number of sample groups for an auxiliary head to predict; 0 for no such head.
         own: for each head the places that show its finding, for "range_mean".
         second: places encoded by the second backbone, if there are two.
-        views: the kinds of images, for "view_attention".
+        views: the kinds of images, for "view_attention"; a 3-D encoder sees each as a volume.
         grades_views: whether an auxiliary head grades each view by itself.
         marked: for each head the places among which a slice may be annotated, for an auxiliary
             head to tell; empty for no such head.
@@ -66,6 +66,8 @@ class SliceModel(nn.Module):
     Attributes:
         encoders: one encoder per backbone, which is its submodule `backbone`.
         images: the places of each image's channels, in the order of the features.
+        together: the numbers of the images that are encoded together: each by itself, or those of
+            a volume.
     """
 
     def __init__(
@@ -92,19 +94,10 @@ class SliceModel(nn.Module):
         """
         super().__init__()
         self._heads, self._classes, self._groups = task.heads, task.classes, task.groups
-        backbones = _share_out(task, settings, second_backbone)
-        self.encoders = nn.ModuleList(
-            Encoder(
-                name,
-                settings,
-                images,
-                shape=task.shape,
-                pretrained=pretrained,
-                weights=weights,
-            )
-            for name, images in backbones
+        encoders, encoded, self.together = _build_encoders(
+            task, settings, second_backbone, pretrained=pretrained, weights=weights
         )
-        encoded = [image for _, images in backbones for image in images]
+        self.encoders = nn.ModuleList(encoders)
         self._order = sorted(range(len(encoded)), key=encoded.__getitem__)
         self.images = tuple(sorted(encoded))
         self.places = nn.Parameter(_PLACE_SPREAD * torch.randn(len(encoded), settings.width))
@@ -250,6 +243,31 @@ class SliceModel(nn.Module):
         return sequences * (len(self.heads) if len(sequences) < len(self.heads) else 1)
 
 
+def _build_encoders(
+    task: Task,
+    settings: ModelSettings,
+    second_backbone: str | None,
+    *,
+    pretrained: bool,
+    weights: Path | None,
+) -> tuple[list[nn.Module], list[Image], tuple[Image, ...]]:
+    """Return the encoders, the images in the order of their features, and `together`."""
+    if settings.encoder == "volume":
+        # It loads MONAI, which takes longer than torch, and which other models do not need.
+        from lsdc.training.models.volume_encoder import VolumeEncoder
+
+        volumes = _volumes(task)
+        encoded: list[Image] = [(place,) for volume in volumes for place in volume]
+        return [VolumeEncoder(settings, volumes)], encoded, tuple(volumes)
+    backbones = _share_out(task, settings, second_backbone)
+    encoders: list[nn.Module] = [
+        Encoder(name, settings, images, shape=task.shape, pretrained=pretrained, weights=weights)
+        for name, images in backbones
+    ]
+    every = [image for _, images in backbones for image in images]
+    return encoders, every, tuple((number,) for number in range(len(every)))
+
+
 def _share_out(
     task: Task, settings: ModelSettings, second_backbone: str | None
 ) -> list[tuple[str, list[Image]]]:
@@ -262,6 +280,11 @@ def _share_out(
         (settings.backbone, _images(first, settings.slices_as)),
         (second_backbone, _images(task.second, settings.slices_as)),
     ]
+
+
+def _volumes(task: Task) -> list[tuple[int, ...]]:
+    """Return the places of each volume: of a view, or all places without views."""
+    return [view.places for view in task.views] or [tuple(range(task.slices))]
 
 
 def _images(places: Sequence[int], slices_as: SlicesAs) -> list[Image]:

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from lsdc.errors import SettingsError
-from lsdc.training.settings.model import SlicesAs
 from lsdc.training.settings.training import TrainingSettings
 
 _REFUSALS = (ValueError, RuntimeError, TypeError, LookupError, AssertionError)
@@ -19,7 +18,7 @@ def show_noise(
     slices: int,
     shape: tuple[int, int],
     backbones: Sequence[str],
-    slices_as: SlicesAs,
+    slices_as: str,
     training: TrainingSettings,
     device: torch.device,
     remedy: str,

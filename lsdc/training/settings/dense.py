@@ -5,14 +5,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
+from lsdc.training.settings.volume import EncoderWidth, check_encoder
 
 Encoder = Literal["groups", "volume"]
 DensePixels = Literal["pretraining", "sample", "layer", "plain"]
 DepthPool = Literal["mean", "max", "mean_max", "attention"]
 Norm = Literal["batch", "layer"]
 Stride = Literal[1, 2, 4, 8, 16, 32]
-
-VOLUME_BACKBONES = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101")
 
 
 class DenseModelSettings(Config):
@@ -48,11 +47,7 @@ class DenseModelSettings(Config):
             "its layers; 'layer': those of each layer of the sample; 'plain': values from 0 to 1."
         ),
     )
-    encoder_width: int = Field(
-        default=64,
-        ge=4,
-        description="Number of channels of the first stage of a 3-D encoder; it doubles per stage.",
-    )
+    encoder_width: EncoderWidth = 64
     width: int = Field(
         default=512, ge=8, description="Number of features of each group after the encoder."
     )
@@ -105,25 +100,7 @@ class DenseModelSettings(Config):
 
     @model_validator(mode="after")
     def _check_encoder(self) -> Self:
-        if self.encoder == "groups":
-            if self.changed("encoder_width"):
-                raise ValueError("encoder_width has no effect: expected encoder 'volume'")
-            return self
-        if self.backbone not in VOLUME_BACKBONES:
-            raise ValueError(
-                f"backbone {self.backbone!r}: expected one of {', '.join(VOLUME_BACKBONES)} with "
-                "encoder 'volume'"
-            )
-        for setting in ("blocks", "drop_path"):
-            if self.changed(setting):
-                raise ValueError(
-                    f"{setting} has no effect with encoder 'volume': expected none set"
-                )
-        if self.pretrained or self.pixels == "pretraining":
-            raise ValueError(
-                "encoder 'volume' has no pretrained weights: expected pretrained false, and pixels "
-                "'sample', 'layer' or 'plain'"
-            )
+        check_encoder(self, unused=("blocks", "drop_path"))
         return self
 
 

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lsdc.experiments.base import Config
+from lsdc.training.settings.volume import EncoderWidth, check_encoder
 
 SlicesAs = Literal["sequence", "threes", "channels"]
 Pixels = Literal["pretraining", "sample", "plain"]
@@ -102,6 +103,16 @@ class ModelSettings(HeadSettings, ImageSettings):
     The model always receives the mask of missing slices.
     """
 
+    encoder: Literal["slices", "volume"] = Field(
+        default="slices",
+        description=(
+            "How slices are read. 'slices': as images of a 2-D timm backbone, see slices_as; "
+            "'volume': the slices of each series are the volume of a 3-D encoder, which gives "
+            "features for each of them. Its backbone is resnet10, resnet18, resnet34, resnet50 or "
+            "resnet101 of MONAI, which is not pretrained."
+        ),
+    )
+    encoder_width: EncoderWidth = 64
     slices_as: SlicesAs = Field(
         default="sequence",
         description=(
@@ -165,6 +176,11 @@ class ModelSettings(HeadSettings, ImageSettings):
             "training.batch_by 'study'."
         ),
     )
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> Self:
+        check_encoder(self, unused=("slices_as", "drop_path"))
+        return self
 
     @model_validator(mode="after")
     def _check_architecture(self) -> Self:

@@ -32,7 +32,8 @@ def write_bundle(
 
     def put(made: Path) -> Content:
         runs = [put_run(models_of_run(home, name), home.run(name), made) for name in names]
-        return Content(runs, [run_part(run) for run in runs])
+        # Its models see slices one by one: none of them has a 3-D encoder.
+        return Content(runs, [run_part(run) for run in runs], unused=frozenset({"monai"}))
 
     return write.write_bundle(names, out, KIND, put, image=image, wheels=wheels)
 

@@ -243,6 +243,11 @@ class Experiment(BaseExperiment):
         """The backbones that start from pretrained weights, by their names in timm."""
         return self.model.backbones if self.model.pretrained and not self.members else ()
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The libraries that the model is built from, besides those of every model."""
+        return ("monai",) if self.model.encoder == "volume" else ()
+
     def has_effect(self, setting: str) -> bool:
         """Return whether a setting, by its dotted name, has an effect beside the others."""
         of_ensemble = setting.partition(".")[0] in ("members", "ensemble")

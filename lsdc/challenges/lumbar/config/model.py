@@ -1,6 +1,8 @@
 """The model of an experiment."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from lsdc.training.settings.model import ModelSettings
 
@@ -11,6 +13,15 @@ class ModelConfig(ModelSettings):
     axial_backbone: str | None = Field(
         default=None, description="A second backbone for axial slices only."
     )
+
+    @model_validator(mode="after")
+    def _check_axial_backbone(self) -> Self:
+        if self.encoder == "volume" and self.axial_backbone is not None:
+            raise ValueError(
+                f"axial_backbone {self.axial_backbone!r}: encoder 'volume' reads the slices of all "
+                "series with one backbone; expected none"
+            )
+        return self
 
     @property
     def backbones(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ EXPERIMENTS = Experiments(
     files=(
         "presets.toml",
         "winners.toml",
+        "journal.toml",
         "log/001-040.toml",
         "log/041-080.toml",
         "log/081-116.toml",

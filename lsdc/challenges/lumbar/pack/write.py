@@ -69,7 +69,8 @@ def _put(home: Path, names: Sequence[str], made: Path) -> Content:
         further["ensemble"] = _write_ensemble(home, ensemble, made)
         parts.append(Part(ensemble.name, "ensemble of these", ENSEMBLE))
     parts.append(Part("level points", f"of {counted(len(runs), 'run')}", POINTS))
-    return Content(runs, parts, further)
+    needed = {library for each in models for library in each.experiment.libraries}
+    return Content(runs, parts, further, unused=frozenset({"monai"} - needed))
 
 
 def _models_of(

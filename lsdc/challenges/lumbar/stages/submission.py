@@ -10,6 +10,7 @@ from lsdc.challenges.lumbar.scoring.submission import write_submission
 from lsdc.challenges.lumbar.training.predict import PredictJob
 from lsdc.jobs.predict import predict
 from lsdc.store.files import digest_file, write_text
+from lsdc.store.fingerprint import fingerprint_libraries
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.training.trained_fold import WEIGHTS
 from tasks.former import SUBMISSION_FILES, keeping_submission
@@ -46,6 +47,7 @@ class MadeOf(BaseModel):
     uses=lambda inputs: {
         **inputs["run"].parts("name", "slices", "crops", "model", "labels", "loss", "tta"),
         "precision": inputs["run"].experiment.training.precision,
+        "libraries": fingerprint_libraries(inputs["run"].experiment.libraries),
     },
     run_name="predict",
     timeout_hours=12,

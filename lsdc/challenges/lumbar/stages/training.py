@@ -9,6 +9,7 @@ from lsdc.challenges.lumbar.run import LumbarRun, Pair
 from lsdc.challenges.lumbar.training.train_fold import FoldJob
 from lsdc.errors import SettingsError
 from lsdc.experiments.base import NeedsConfig
+from lsdc.store.fingerprint import fingerprint_libraries
 from lsdc.store.manifest import Manifest
 from tasks.common.folds import (
     LIBRARIES,
@@ -56,7 +57,8 @@ def takes_hub_weights(run: LumbarRun) -> bool:
 def _uses(inputs: Mapping[str, Any]) -> dict[str, Any]:
     run: LumbarRun = inputs["run"]
     parts = run.parts("name", "slices", "crops", "model", "augment", "loss")
-    return {**parts, **training_uses(run)}
+    own = fingerprint_libraries(run.experiment.libraries)
+    return {**parts, **training_uses(run), "libraries": own}
 
 
 @stage(

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from lsdc.challenges.lumbar.config.experiment import Experiment
 from lsdc.jobs.trial import BaseTrialJob
+from lsdc.store.fingerprint import fingerprint_libraries
 
 
 class TrialJob(BaseTrialJob):
@@ -16,11 +17,12 @@ class TrialJob(BaseTrialJob):
 
     @property
     def task(self) -> Mapping[str, Any]:
-        """The slots, the size of their images, and which auxiliary heads there are."""
+        """The slots, their size, which auxiliary heads there are, and libraries of some models."""
         loss = self.experiment.loss
         weights = (loss.level_weight, loss.view_weight, loss.slice_weight)
         return {
             "slices": self.experiment.slices,
             "shape": self.experiment.crops.shape,
             "heads": [weight > 0 for weight in weights],
+            "own libraries": fingerprint_libraries(self.experiment.libraries),
         }

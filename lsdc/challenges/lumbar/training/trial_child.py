@@ -16,14 +16,16 @@ from lsdc.training.process import OnEvent, child_main
 def work(job: TrialJob, on_event: OnEvent) -> dict[str, Any]:  # noqa: ARG001  # reports no progress
     """Try the job's model; see `lsdc.jobs.trial.try_model`."""
     experiment = job.experiment
+    settings = experiment.model
+    seen_as = settings.slices_as if settings.encoder == "slices" else "volumes"
 
     def show(model: SliceModel, device: torch.device) -> None:
         show_noise(
             model,
             slices=len(list_places(experiment.slices)),
             shape=experiment.crops.shape,
-            backbones=experiment.model.backbones,
-            slices_as=experiment.model.slices_as,
+            backbones=settings.backbones,
+            slices_as=seen_as,
             training=experiment.training,
             device=device,
             remedy="a larger crops.size_px",

@@ -6,22 +6,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from monai.networks.nets import ResNet
 from timm.layers import Format
 from torch import Tensor, nn
 
 from lsdc.training.models.backbone import create_map_backbone, map_strides
+from lsdc.training.models.volume import STRIDES, VolumeBackbone
 from lsdc.training.settings.dense import DenseModelSettings
-
-_VOLUME_STRIDES = [2, 4, 8, 16, 32]  # of an encoder in three dimensions, in the plane
-_BASIC, _BOTTLENECK = "basic", "bottleneck"
-_RESNETS: dict[str, tuple[str, list[int]]] = {
-    "resnet10": (_BASIC, [1, 1, 1, 1]),
-    "resnet18": (_BASIC, [2, 2, 2, 2]),
-    "resnet34": (_BASIC, [3, 4, 6, 3]),
-    "resnet50": (_BOTTLENECK, [3, 4, 6, 3]),
-    "resnet101": (_BOTTLENECK, [3, 4, 23, 3]),
-}
 
 
 class DenseEncoder(Protocol):
@@ -101,9 +91,7 @@ class ImageEncoder(nn.Module):
 
 
 class VolumeEncoder(nn.Module):
-    """A residual network in three dimensions, MONAI's: Hara et al. 2018, arXiv:1711.09577.
-
-    The first convolution keeps the depth; each later stage halves it, until it is 1.
+    """A residual network in three dimensions; see `VolumeBackbone`.
 
     Args:
         settings: the architecture.
@@ -113,22 +101,10 @@ class VolumeEncoder(nn.Module):
 
     def __init__(self, settings: DenseModelSettings, layout: Layout, stages: Sequence[int]) -> None:
         super().__init__()
-        kind, blocks = _RESNETS[settings.backbone]
-        planes = [settings.encoder_width * 2**stage for stage in range(4)]
-        whole = ResNet(
-            kind,
-            blocks,
-            planes,
-            n_input_channels=layout.channels,
-            conv1_t_size=(3, 7, 7),
-            conv1_t_stride=(1, 2, 2),
-            feed_forward=False,
+        self.backbone = VolumeBackbone(
+            settings.backbone, settings.encoder_width, stages, channels=layout.channels
         )
-        wider = 1 if kind == _BASIC else 4
-        self.channels = [
-            ([planes[0]] + [wider * each for each in planes])[stage] for stage in stages
-        ]
-        self.backbone = _Stages(whole, stages)
+        self.channels = self.backbone.channels
 
     def forward(self, layers: Tensor) -> list[Tensor]:
         """Return the maps (b, features, depth, h', w'); see `DenseEncoder`."""
@@ -136,34 +112,9 @@ class VolumeEncoder(nn.Module):
         return maps
 
 
-class _Stages(nn.Module):
-    """The first stages of a residual network, which return the maps of some of them."""
-
-    def __init__(self, whole: ResNet, returned: Sequence[int]) -> None:
-        super().__init__()
-        stages = [
-            nn.Sequential(whole.conv1, whole.bn1, whole.act),
-            nn.Sequential(whole.maxpool, whole.layer1),
-            whole.layer2,
-            whole.layer3,
-            whole.layer4,
-        ]
-        self._returned = set(returned)
-        self.stages = nn.ModuleList(stages[: max(returned) + 1])
-
-    def forward(self, volumes: Tensor) -> list[Tensor]:
-        """Return the maps of volumes (n, channels, depth, h, w)."""
-        maps = []
-        for number, stage in enumerate(self.stages):
-            volumes = stage(volumes)
-            if number in self._returned:
-                maps.append(volumes)
-        return maps
-
-
 def strides_of(settings: DenseModelSettings) -> list[int]:
     """Return the strides of the maps of the encoder's stages; see `map_strides`."""
-    return _VOLUME_STRIDES if settings.encoder == "volume" else map_strides(settings.backbone)
+    return STRIDES if settings.encoder == "volume" else map_strides(settings.backbone)
 
 
 def build_encoder(

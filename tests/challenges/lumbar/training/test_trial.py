@@ -19,6 +19,12 @@ from lsdc.training.checkpoint import save_weights
 SMALL = ["slices.axial_slices=1", "slices.side_slices=1", "slices.middle_slices=1"]
 
 
+IN_3D = [
+    *("model.encoder=volume", "model.backbone=resnet10", "model.encoder_width=4"),
+    *("model.pixels=sample", "crops.size_px=32"),
+]
+
+
 def try_here(*settings: str, **job: Any) -> None:
     """Try a model in this process, which has already loaded torch."""
     experiment = EXPERIMENTS.load("demo", [*SMALL, *settings])
@@ -33,6 +39,7 @@ def try_here(*settings: str, **job: Any) -> None:
         ["model.slices_as=channels", "model.rnn=none", "model.slice_pool=mean"],
         ["model.backbone=test_resnet", "crops.size_px=32", "training.precision=bfloat16"],
         ["model.axial_backbone=test_resnet", "loss.level_weight=0.1"],
+        IN_3D,
     ],
     ids=str,
 )
@@ -45,6 +52,8 @@ def test_trainable_models_pass(settings: list[str]) -> None:
     [
         (["model.backbone=resnet19"], "timm has no model 'resnet19'; did you mean 'resnet"),
         (["model.backbone=vgg11", "model.drop_path=0.1"], "timm cannot create vgg11 with"),
+        ([*IN_3D, "model.backbone=test_resnet"], "model: backbone 'test_resnet': expected one of"),
+        ([*IN_3D, "model.axial_backbone=resnet10"], "axial_backbone 'resnet10': encoder 'volume'"),
         (
             ["model.backbone=inception_v3", "crops.size_px=32"],
             r"inception_v3 cannot be trained on slices of 32 x 32 px, .*try a larger crops.size_px",
@@ -135,3 +144,13 @@ def test_trial_is_kept_per_host_and_hub_models_are_tried_each_time(
     monkeypatch.setattr(socket, "gethostname", lambda: "other")
     attempt()
     assert tried[3:] == ["other"]
+
+
+def test_another_monai_matters_for_3d_encoders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task_with(version: str, *settings: str) -> Any:
+        monkeypatch.setattr("lsdc.store.fingerprint._version", lambda _: version)
+        experiment = EXPERIMENTS.load("demo", list(settings))
+        return TrialJob(experiment=experiment, pretrained=False, device="cpu", threads=1).task
+
+    assert task_with("1") == task_with("2")
+    assert task_with("1", *IN_3D) != task_with("2", *IN_3D)
