@@ -71,6 +71,11 @@ class Teller:
         """Tell which share of the step is done, with words on it."""
         self._tell(", ".join([self._steps[self._step], *words]), done)
 
+    def end(self) -> None:
+        """Tell that the block is done."""
+        self._step = len(self._steps) - 1
+        self.share(1.0)
+
     def drawn(self, number: int, studies: int) -> None:
         """Tell how many pictures are drawn, after all blocks."""
         self._on_progress(Progress(f"drawing, {number} of {studies}", studies, studies))

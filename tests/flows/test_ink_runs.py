@@ -154,8 +154,8 @@ def test_a_prediction_of_the_test_fragments_equals_the_submission_to_the_bit(
     assert (out / "pictures/a.png").is_file()
     shown = lsdc("predict", *given, "--threads", "1", "--no-pictures")
     assert shown.code == 0, shown.out + shown.err
-    assert "2 folds, mask by " in shown.out
-    assert "1 fragment in " in shown.out.replace("\n", " ")
+    assert "tiny, 2 folds: 1 fragment in " in shown.out
+    assert "Masks by quantile" in shown.out
     assert "1 of 1 fragment predicted after" in shown.err
     assert max(map(len, shown.out.partition("/")[0].splitlines())) <= 80
 

@@ -49,10 +49,11 @@ class PrintedPrediction:
     def show(self, console: Console) -> None:
         """Print what was predicted, what is doubtful, what cannot be used, and the files."""
         prediction, fragments = self.prediction, self.prediction.studies
-        by = f"{counted(len(self.models.folds), 'fold')}, mask by {self.models.rule.describe()}"
-        show_head(prediction, self.models.name, by, console, unit=UNIT)
+        folds = counted(len(self.models.folds), "fold")
+        show_head(prediction, self.models.name, folds, console, unit=UNIT)
         if fragments:
-            console.print(_table(fragments[:_MOST_FRAGMENTS]))
+            rule = self.models.rule.describe()
+            console.print(_table(fragments[:_MOST_FRAGMENTS], f"Masks by {rule}"))
         if len(fragments) > _MOST_FRAGMENTS:
             more = counted(len(fragments) - _MOST_FRAGMENTS, f"further {UNIT}")
             console.print(f"{more} in fragments.csv", style="dim")
@@ -61,7 +62,7 @@ class PrintedPrediction:
         show_results(prediction, console)
 
 
-def _table(fragments: Sequence[FragmentOutcome]) -> FittedTable:
+def _table(fragments: Sequence[FragmentOutcome], title: str) -> FittedTable:
     """Return the fragments with their sizes and their share of ink."""
     shares = [each.ink_share for each in fragments]
     means = [each.mean_probability for each in fragments]
@@ -72,4 +73,4 @@ def _table(fragments: Sequence[FragmentOutcome]) -> FittedTable:
         Column("ink of the mask", ["-" if share is None else f"{share:.1%}" for share in shares]),
         Column("mean probability", ["-" if mean is None else f"{mean:.3f}" for mean in means]),
     ]
-    return FittedTable(columns)
+    return FittedTable(columns, title=title)
