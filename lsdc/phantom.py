@@ -125,7 +125,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def require_bounds(order: Order, bounds: Mapping[str, tuple[float, float]]) -> None:
+def require_bounds(order: object, bounds: Mapping[str, tuple[float, float]]) -> None:
     """Refuse a number of an order that is out of bounds.
 
     Args:

@@ -108,6 +108,11 @@ class Run(RunOptions, ABC):
         """True if the competition asks for a submission: its sample submission has rows."""
 
     @property
+    def will_submit(self) -> bool:
+        """True if the run makes a submission; a phantom, which may not exist yet, asks for one."""
+        return self.uses_phantom or self.has_test
+
+    @property
     @abstractmethod
     def task_runs(self) -> list[str]:
         """The names of the task runs that count as the pipeline's progress, in order.

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lsdc.errors import ChildDiedError, InterruptedRunError, SettingsError, StageError
 from lsdc.run_context import run_context
-from lsdc.store.home import SHARDS
+from lsdc.store.home import SHARDS, require_space
 from lsdc.store.manifest import Manifest, make_manifest
 from tasks.prefect_runs import result_of
 from tasks.progress import Progress, report_progress
@@ -158,6 +158,24 @@ def run_shards(
     yield folders
     for folder in shards_of(run, shards[0].stage):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_space_for(run: Run, shards: list[Shard], size: int) -> None:
+    """Require disk space for a stage's result, plus one shard, of which joining makes a copy.
+
+    Args:
+        run: the run.
+        shards: all shards of the stage; finished ones need no more space.
+        size: the size of the result in bytes.
+
+    Raises:
+        NoSpaceError: the disk of the home has too little.
+    """
+    if len(shards) > 1:
+        size += size // len(shards)
+    stage = shards[0].stage
+    finished = [file for folder in shards_of(run, stage) for file in folder.iterdir()]
+    require_space(run.home, size - sum(file.stat().st_size for file in finished), what=stage)
 
 
 def require_same_versions(shard: Shard, kind: Stage[..., Manifest]) -> None:

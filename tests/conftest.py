@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,10 @@ from lsdc.challenges.lumbar.phantom.study import Order
 from lsdc.challenges.lumbar.phantom.writer import write_phantom
 from tests.object_storage import s3_server
 from tests.postgres import has_postgresql, postgresql
+from tests.report.browsing import LOOKS, chromium, opening
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 # Runs write their reports without images, for which each would start torch once more.
 os.environ["LSDC_IMAGES"] = "0"
@@ -29,6 +34,17 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, for the same bits everywhere; small nets are faster so."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of LSDC_REAL_DATA, with `competition/` and `oof/`."""
@@ -36,6 +52,20 @@ def real_data() -> Path:
     if not root:
         pytest.skip("LSDC_REAL_DATA is not set, so there is no real data")
     return Path(root)
+
+
+@pytest.fixture(scope="module")  # while it is open, asyncio has a running loop
+def browser() -> "Iterator[Browser]":
+    """Yield Chromium."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(params=LOOKS)
+def opened(browser: "Browser", request: pytest.FixtureRequest) -> "Iterator[Callable[..., Page]]":
+    """Yield a function that opens a file; afterwards nothing was printed or requested."""
+    with opening(browser, request.param) as open_file:
+        yield open_file
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,17 @@ COMMON = [
 ]
 SOURCES = ["lsdc", "tasks", "flows", "deployments"]
 MOST_FILES, MOST_LINES, MOST_LINES_OF_A_FUNCTION = 20, 400, 60
-# Terms of the challenges. `level` is also used by logging and ast. Ink, fragments and scrolls are
-# also words of pages and of DICOM files, so they are not looked for.
+# Terms of the challenges. `level` is also used by logging and ast, `fragments` by pydicom, and
+# `scroll` by browsers.
 TERMS = re.compile(
     r"(?<![a-z])(levels?|sides?|spines?|spinal|lumbar|canals?|foram(en|ina\w*)|ha?emorrhag\w*|"
-    r"\w+dural|subarachnoid|intra\w+al|bleeds?|skulls?|brains?|heads? ct|papyrus|papyri)(?![a-z])"
+    r"\w+dural|subarachnoid|intra\w+al|bleeds?|skulls?|brains?|heads? ct|"
+    r"inks?|inked|papyr(us|i)|fragments?|scrolls?)(?![a-z])"
 )
-OTHER_LIBRARIES = re.compile(r"\b(node|ours|logger)\.level\b")
+OTHER_LIBRARIES = re.compile(
+    r"\b(node|ours|logger)\.level\b|\bgenerate_fragments\b|\bscroll-padding\b|"
+    r"addEventListener\(\"scroll\""
+)
 
 
 def find_terms(source: str) -> Iterator[str]:
@@ -50,7 +54,13 @@ def test_terms_of_the_challenges_are_found() -> None:
         "3: level",
     ]
     assert list(find_terms("# epidural, of a brain\n")) == ["1: epidural", "1: brain"]
+    assert list(find_terms("INK = 1\n# a scroll's fragments\n")) == [
+        "1: ink",
+        "2: scroll",
+        "2: fragments",
+    ]
     assert list(find_terms("inside = beside(outsider)\nif node.level: ...\n")) == []
+    assert list(find_terms("link = shrink(thinking)\nscroller = fragmented\n")) == []
 
 
 def test_no_package_has_too_many_files() -> None:

@@ -18,12 +18,18 @@ from lsdc.experiments.presets import Experiments
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lsdc.predict.progress import OnProgress
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.store.manifest import Manifest
     from lsdc.tables.findings import Report
     from tasks.run import Run
     from tasks.stage import Stage
+
+Say = Callable[[str], None]
+"""Called with a message about what takes time."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with the number of pieces of work that are done, and with their total."""
 
 
 class Steps(Protocol):
@@ -164,7 +170,7 @@ class Challenge(ABC):
 
     @abstractmethod
     def index(
-        self, folder: Path, home: "Home", *, processes: int, on_progress: Callable[[int, int], None]
+        self, folder: Path, home: "Home", *, processes: int, on_progress: OnProgress
     ) -> PrintedIndex:
         """Index the headers of a folder's files into the catalog of a home, whose lock is held.
 
@@ -179,9 +185,7 @@ class Challenge(ABC):
         """
 
     @abstractmethod
-    def examine(
-        self, folder: Path, home: "Home", *, on_progress: Callable[[int, int], None]
-    ) -> "Report | None":
+    def examine(self, folder: Path, home: "Home", *, on_progress: OnProgress) -> "Report | None":
         """Check the quality of a folder's data; None if it has neither tables nor DICOM files."""
 
     @abstractmethod
@@ -206,9 +210,7 @@ class Challenge(ABC):
         """The options of its phantom, each with its default and its description."""
 
     @abstractmethod
-    def write_demo_data(
-        self, out: Path, options: Any, on_progress: Callable[[int, int], None]
-    ) -> tuple[int, int]:
+    def write_demo_data(self, out: Path, options: Any, on_progress: OnProgress) -> tuple[int, int]:
         """Write a phantom: a competition of synthetic studies whose answers are known.
 
         Args:
@@ -243,9 +245,7 @@ class Challenge(ABC):
         """
         raise self._has_no("report, lsdc suspects")
 
-    def write_report(
-        self, sources: Sequence[Any], path: Path, *, images: int, say: Callable[[str], None]
-    ) -> None:
+    def write_report(self, sources: Sequence[Any], path: Path, *, images: int, say: Say) -> None:
         """Write a report as an HTML file; the others are compared with the first.
 
         Args:
@@ -280,7 +280,7 @@ class Challenge(ABC):
         device: str,
         threads: int,
         pictures: bool,
-        on_progress: "OnProgress",
+        on_progress: "OnPredicted",
     ) -> Printed:
         """Predict any studies with the models of a run."""
         raise self._has_no("predict")

@@ -185,7 +185,7 @@ def read_with_pydicom(file: OpenFile) -> Decoded:
         pixel_data = dataset["PixelData"]
     syntax = form.transfer_syntax
     if pixel_data.is_undefined_length or _lie_in_items(pixel_data.value, form):
-        _check_family(_first_fragment(pixel_data.value), form, file)
+        _check_family(_first_item(pixel_data.value), form, file)
         stored = _decode(dataset, form, file.frame)
     elif form.bits_allocated in WHOLE_BYTES:
         stored = native_values(
@@ -222,15 +222,15 @@ def _rescale(dataset: DataSet, form: Format, frame: int) -> list[float | None]:
     return list(map(parse_number, texts))
 
 
-def _first_fragment(encapsulated: bytes) -> bytes:
+def _first_item(encapsulated: bytes) -> bytes:
     """Return the first bytes of encapsulated pixels, if there are any."""
     from pydicom.encaps import generate_fragments
 
     try:
-        _offset_table, *fragments = islice(generate_fragments(encapsulated), 2)
+        _offset_table, *items = islice(generate_fragments(encapsulated), 2)
     except ValueError:
         return b""
-    return b"".join(fragments)
+    return b"".join(items)
 
 
 def _lie_in_items(data: bytes | memoryview, form: Format) -> bool:

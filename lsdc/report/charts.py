@@ -12,7 +12,7 @@ from lsdc.report.axes import Axis, span_of, tick_text
 TONES, FIRST_CLASS_TONE = 8, 8
 
 _WIDTH, _HEIGHT = 340, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 10, 40
 _ROW = 44
 
 

@@ -14,7 +14,7 @@ GROUND: Colour = (16, 16, 20)
 ROOM: Colour = (24, 24, 29)  # background of the space for an image
 RULE: Colour = (58, 58, 68)
 DIM: Colour = (140, 140, 152)
-INK: Colour = (228, 228, 232)
+BRIGHT: Colour = (228, 228, 232)
 HEAT: Colour = (255, 40, 72)
 LINE = 24  # line height of text
 _MOST_OPAQUE = 0.5  # of a map's tint, so that the image below it stays visible
@@ -59,7 +59,7 @@ def write(
     text: str,
     *,
     size: int = 14,
-    colour: Colour = INK,
+    colour: Colour = BRIGHT,
     anchor: str = "la",
     halo: bool = False,
 ) -> None:

@@ -319,7 +319,7 @@
     const whole = [...mine.values()].reduce((sum, j) => sum + share(first, j), 0);
     const meaning = classes.map((each, kind) => el("li", {}, el("i", { className: `swatch class-${kind}` }), each));
     return [
-      el("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": name },
+      el("div", { className: "scrollable", tabIndex: 0, role: "group", "aria-label": name },
         el("table", { className: "matrix" }, el("caption", {}, `${name}: ${percent(whole)} of the score`), el("thead", {}, head), el("tbody", {}, ...lines))),
       el("p", { className: "soft" }, "First square: label; second: prediction; number: loss."),
       el("ul", { className: "legend" }, ...meaning),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lsdc.jobs.trial import BaseTrialJob, try_model
 from lsdc.training.trained_fold import FACTS, WEIGHTS
+from tasks.dispatch import trains_on_gpu_pool
 from tasks.identity import needed_fold
 from tasks.run import Run
 
@@ -17,22 +18,21 @@ def needed_weights(run: Run, fold: int) -> Path | None:
     return None if needed is None else needed_fold(run, needed, fold) / WEIGHTS
 
 
-def require_model(run: Run, trial: Callable[..., BaseTrialJob], *, trained_here: bool) -> None:
+def require_model(run: Run, trial: Callable[..., BaseTrialJob]) -> None:
     """Refuse a model that cannot be trained, before any data is prepared for it.
 
-    Other training hosts check their own devices and hub cache. Given weights are checked here,
-    since the run's results depend on them. Finished folds need no hub.
+    If other workers train, they check their own devices and hub cache. Given weights are checked
+    here, since the run's results depend on them. Finished folds need no hub.
 
     Args:
         run: the run.
         trial: the class of the challenge's trials.
-        trained_here: whether this process trains the model.
 
     Raises:
         SettingsError: the backbone, its weights, the image size or the device is unusable.
         StageError: the trial process died.
     """
-    fold = run.folds_to_train[0]
+    fold, trained_here = run.folds_to_train[0], not trains_on_gpu_pool()
     place, start_from = run.place_of(fold, run.folds_to_train), needed_weights(run, fold)
     is_trained = all((run.fold(each) / FACTS).is_file() for each in run.folds_to_train)
     at_hand = run.weights is not None or (trained_here and not is_trained)

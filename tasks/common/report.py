@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect.exceptions import CancelledRun
@@ -12,8 +12,10 @@ from lsdc.report import CARD, REPORT
 from lsdc.store.files import digest_file, write_text
 from lsdc.store.manifest import Manifest, make_manifest
 from lsdc.store.runs import read_record
+from tasks.common.prepared import BasePrepared
 from tasks.former import OOF_FILES
 from tasks.run import Run
+from tasks.stage import Stage
 
 log = logging.getLogger("lsdc.report")
 
@@ -37,17 +39,24 @@ def store_report(run: Run, page: str, card: str) -> Manifest:
     return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])
 
 
-def report_if_possible(run: Run, make: Callable[[], object]) -> None:
+def report_if_possible(
+    make_report: Stage[..., Manifest],
+    run: Run,
+    prepared: BasePrepared,
+    trained: Sequence[Manifest],
+) -> None:
     """Write report and model card; a failure is only logged, as scores and submission need neither.
 
     Those of earlier results are then removed.
 
     Args:
+        make_report: the challenge's stage that makes both.
         run: the run.
-        make: makes both.
+        prepared: the results of the stages before training.
+        trained: the results of the training.
     """
     try:
-        make()
+        make_report(run, trained, prepared.manifests)
     except (InterruptedRunError, CancelledRun):
         raise
     except Exception as error:  # noqa: BLE001 (whatever fails, the results are complete)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from lsdc.store.manifest import Manifest
 from lsdc.store.put_aside import claim_folder
 from lsdc.training.events import Event
 from lsdc.training.process import OnEvent
-from tasks.dispatch import TrainingJob, train_on_workers
+from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.interrupts import ended_with_the_flow
 from tasks.prefect_runs import result_of
 from tasks.progress import event_callback
@@ -25,7 +26,31 @@ from tasks.versions import installed_versions
 R = TypeVar("R", bound=Run)
 T = TypeVar("T")
 
+Train = Callable[[Run, Sequence[TrainingJob]], list[Manifest]]
+"""Does trainings of a run, and returns their results."""
+
 log = logging.getLogger("lsdc.training")
+
+
+def training_of_fold(
+    kind: str, stage: Stage[..., Manifest], run: Run, fold: int, *inputs: Any
+) -> TrainingJob:
+    """Return a training of a fold, which a run of that fold does on another worker.
+
+    Args:
+        kind: what it is of the fold; its task run is called KIND FOLD.
+        stage: the stage.
+        run: the run.
+        fold: the fold.
+        inputs: the stage's arguments besides these.
+    """
+    name, given = f"{kind} {fold}", (run, fold, *inputs)
+    return TrainingJob("train-fold/default", name, stage, given, {"fold": fold})
+
+
+def on_workers_or_here(stages: Collection[Stage[..., Any]]) -> Train:
+    """Return what does trainings: `dispatch` if other workers train, else `train_in_parallel`."""
+    return partial(dispatch, stages=stages) if trains_on_gpu_pool() else train_in_parallel
 
 
 def dispatch(

@@ -64,17 +64,16 @@ def copies(write_dicom: WriteDicom, count: int) -> list[Path]:
 
 
 def children() -> list[psutil.Process]:
-    """Return the child processes, except those that other tests may have started."""
-    return [child for child in psutil.Process().children(recursive=True) if not _is_others(child)]
+    """Return the child processes that read files, not the servers that other tests started."""
+    return [child for child in psutil.Process().children(recursive=True) if _reads(child)]
 
 
-def _is_others(process: psutil.Process) -> bool:
-    """Return whether it belongs to multiprocessing, or is a Prefect server of all tests."""
+def _reads(process: psutil.Process) -> bool:
+    """Return whether it is a child of the reader; one that has just ended counts, too."""
     try:
-        words = " ".join(process.cmdline())
-        return "from multiprocessing" in words or "lsdc.cli" in words
-    except psutil.NoSuchProcess:  # a zombie, or just ended: a child in any case
-        return False
+        return "lsdc.dicom.child" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return True
 
 
 def read_rows(paths: Sequence[AnyPath], **options: Any) -> pl.DataFrame:

@@ -26,10 +26,15 @@ from lsdc.pack.libraries import kaggle_image
 from lsdc.store.files import digest_file
 from lsdc.store.home import Home
 from tests.flows.bundles import LIBRARIES, Jail, linked_python, require_namespaces
-from tests.flows.conftest import Outcome, lsdc
-from tests.flows.pools import installed
+from tests.flows.conftest import lsdc
+from tests.flows.tiny_runs import (
+    RESULTS,
+    finished_home,
+    own_experiments,
+    run_on_pools,
+    run_tiny,
+)
 
-FOLDS = 2
 TINY = """
 [tiny]
 based_on = "ich-demo"
@@ -42,7 +47,6 @@ epochs = 1
 """
 # Nobody answers there: predictions need no server.
 NO_SERVER = "http://127.0.0.1:9/api"
-RESULTS = ("oof.parquet", "scores.json", "submission.csv", "fold-0/model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +58,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set the user's experiments: a tiny one."""
-    path = tmp_path_factory.mktemp("presets") / "own.toml"
-    path.write_text(TINY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LSDC_PRESETS", str(path))
-        yield path
+    with own_experiments(tmp_path_factory.mktemp("presets"), TINY):
+        yield
 
 
 @pytest.fixture(scope="module")
-def home(data: Path, presets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(data: Path, presets: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the home of a run."""
-    home = tmp_path_factory.mktemp("home") / "home"
-    done = run_local(data, home)
-    assert done.code == 0, done.out + done.err
-    return home
-
-
-def run_local(data: Path, home: Path, *more: str) -> Outcome:
-    given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--home", home)
-    return lsdc("run-local", *given, "--threads", "1", *more)
+    return finished_home(data, tmp_path_factory.mktemp("home") / "home")
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -114,7 +107,7 @@ def test_the_catalog_shows_the_tables_and_no_patient_as_it_stands(data: Path, ho
 
 def test_nothing_is_computed_again(data: Path, home: Path) -> None:
     before = digests(home / "runs/tiny")
-    done = run_local(data, home)
+    done = run_tiny(data, home)
     assert "nothing was computed" in done.out, done.out + done.err
     assert digests(home / "runs/tiny") == before
 
@@ -161,7 +154,7 @@ def test_inspect_draws_a_study_with_maps_of_the_models(home: Path, tmp_path: Pat
 def test_only_the_sequence_model_is_trained_anew_if_its_settings_change(
     data: Path, home: Path
 ) -> None:
-    done = run_local(data, home, "--set", "sequence.epochs=2")
+    done = run_tiny(data, home, "--set", "sequence.epochs=2")
     assert done.code == 0, done.out + done.err
     assert {"sequence 0", "sequence 1", "oof"} <= done.ran
     assert not {"index", "folds", "slices train", "fold 0", "fold 1"} & done.ran
@@ -222,13 +215,12 @@ def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:
 @pytest.mark.slow_runs
 @pytest.mark.parametrize(("beside", "folds"), [("nothing", 4), ("the phantom", 2)])
 def test_real_studies_are_predicted_whole(
-    beside: str, folds: int, data: Path, presets: Path, real_data: Path, tmp_path: Path
+    beside: str, folds: int, data: Path, presets: None, real_data: Path, tmp_path: Path
 ) -> None:
     real = real_data / "hemorrhage"
     mixed = real if beside == "nothing" else join_folders([real, data], tmp_path / "mixed")
     home = tmp_path / "home"
-    given = ("--experiment", "tiny", "--data", mixed, "--folds", str(folds), "--home", home)
-    done = lsdc("run-local", *given, "--threads", "1")
+    done = run_tiny(mixed, home, folds=folds)
     assert done.code == 0, done.out + done.err
     oof = pl.read_parquet(home / "runs/tiny/oof.parquet")
     labels = read_labels(mixed)
@@ -259,11 +251,7 @@ def test_pools_train_folds_of_this_challenge_to_the_same_bits(
     data: Path, home: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "home"
-    with installed(other) as here:
-        given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--threads", "1")
-        done = here.trigger("pipeline/default", *given, "--watch")
-        assert done.returncode == 0, done.stdout + done.stderr
-        names = {run["name"] for run in here.ask("flow_runs/filter", {})}
-        assert {"train-fold-0-tiny", "train-fold-1-tiny"} <= names
+    names = run_on_pools(data, other)
+    assert {"train-fold-0-tiny", "train-fold-1-tiny"} <= names
     assert digests(other / "runs/tiny") == digests(home / "runs/tiny")
     shutil.rmtree(other)

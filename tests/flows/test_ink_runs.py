@@ -30,12 +30,17 @@ from tests.flows.bundles import (
     linked_python,
     require_namespaces,
 )
-from tests.flows.conftest import Outcome, lsdc
-from tests.flows.pools import installed
+from tests.flows.conftest import lsdc
+from tests.flows.tiny_runs import (
+    RESULTS,
+    finished_home,
+    own_experiments,
+    run_on_pools,
+    run_tiny,
+)
 
 # Nobody answers there: predictions need no server.
 NO_SERVER = "http://127.0.0.1:9/api"
-FOLDS = 2
 TINY = """
 [tiny]
 based_on = "ink-demo"
@@ -51,7 +56,6 @@ tiles_an_epoch = 24
 epochs = 1
 batch_size = 8
 """
-RESULTS = ("oof.parquet", "scores.json", "submission.csv", "fold-0/model.safetensors")
 MAPS = ("maps-0", "maps-1", "maps-test")
 
 
@@ -64,27 +68,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set the user's experiments: a tiny one."""
-    path = tmp_path_factory.mktemp("presets") / "own.toml"
-    path.write_text(TINY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LSDC_PRESETS", str(path))
-        yield path
+    with own_experiments(tmp_path_factory.mktemp("presets"), TINY):
+        yield
 
 
 @pytest.fixture(scope="module")
-def home(data: Path, presets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(data: Path, presets: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the home of a run."""
-    home = tmp_path_factory.mktemp("home") / "home"
-    done = run_local(data, home)
-    assert done.code == 0, done.out + done.err
-    return home
-
-
-def run_local(data: Path, home: Path, *more: str) -> Outcome:
-    given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--home", home)
-    return lsdc("run-local", *given, "--threads", "1", *more)
+    return finished_home(data, tmp_path_factory.mktemp("home") / "home")
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -124,7 +117,7 @@ def test_the_catalog_shows_the_tables(home: Path) -> None:
 
 def test_nothing_is_computed_again(data: Path, home: Path) -> None:
     before = digests(home / "runs/tiny")
-    done = run_local(data, home)
+    done = run_tiny(data, home)
     assert "nothing was computed" in done.out, done.out + done.err
     assert digests(home / "runs/tiny") == before
 
@@ -229,7 +222,7 @@ def test_a_killed_worker_leaves_empty_masks(data: Path, bundle: Path, tmp_path: 
 
 @pytest.mark.slow_runs
 def test_only_masks_are_made_anew_if_their_settings_change(data: Path, home: Path) -> None:
-    done = run_local(data, home, "--set", "mask.min_region_px=50")
+    done = run_tiny(data, home, "--set", "mask.min_region_px=50")
     assert done.code == 0, done.out + done.err
     assert {"oof", "submission"} <= done.ran
     assert not {"folds", "volumes train", "fold 0", "maps 0", "predict"} & done.ran
@@ -237,7 +230,7 @@ def test_only_masks_are_made_anew_if_their_settings_change(data: Path, home: Pat
 
 @pytest.mark.slow_runs
 def test_no_fold_is_trained_anew_if_maps_are_predicted_otherwise(data: Path, home: Path) -> None:
-    done = run_local(data, home, "--set", "inference.edge_px=4")
+    done = run_tiny(data, home, "--set", "inference.edge_px=4")
     assert done.code == 0, done.out + done.err
     assert {"maps 0", "maps 1", "predict", "oof"} <= done.ran
     assert not {"fold 0", "fold 1", "volumes train"} & done.ran
@@ -260,7 +253,7 @@ def test_data_of_another_challenge_are_refused(data: Path, home: Path) -> None:
 def test_options_that_do_not_fit_fragments_are_refused(
     data: Path, home: Path, option: tuple[str, str], said: str
 ) -> None:
-    done = run_local(data, home, *option)
+    done = run_tiny(data, home, *option)
     assert done.code == 2
     assert said in done.err.replace("\n", " ")
 
@@ -270,9 +263,7 @@ def test_pools_train_folds_of_this_challenge_to_the_same_bits(
     data: Path, home: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "home"
-    with installed(other) as here:
-        given = ("--experiment", "tiny", "--data", data, "--folds", str(FOLDS), "--threads", "1")
-        done = here.trigger("pipeline/default", *given, "--watch")
-        assert done.returncode == 0, done.stdout + done.stderr
+    names = run_on_pools(data, other)
+    assert {"train-fold-0-tiny", "train-fold-1-tiny"} <= names
     assert digests(other / "runs/tiny") == digests(home / "runs/tiny")
     shutil.rmtree(other)

@@ -4,30 +4,22 @@ Chromium draws it wide and narrow, light and dark. A message on the console or a
 test.
 """
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from lsdc.challenges.lumbar.report.figures.sources import read_run
 from lsdc.challenges.lumbar.report.page.build import build_report
 from lsdc.challenges.lumbar.report.page.gallery import Images
 from lsdc.report.pictures import Picture
 from tests.challenges.lumbar.report.made_run import write_run
-from tests.report.browsing import LOOKS, chromium, opening
 
 pytestmark = pytest.mark.slow_training
 
 # A WebP image of one pixel.
 PIXEL = bytes.fromhex("524946461a000000574542505650384c0d0000002f00000010071011118888fe0700")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +36,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, html in found.items():
         (root / f"{name}.html").write_text(html, encoding="utf-8")
     return {name: root / f"{name}.html" for name in found}
-
-
-@pytest.fixture(params=LOOKS)
-def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
-    """Yield a function that opens a file; afterwards nothing was printed or requested."""
-    with opening(browser, request.param) as open_file:
-        yield open_file
 
 
 def rows(page: Page) -> list[list[str]]:

@@ -36,7 +36,8 @@ def test_weights_are_checked_where_they_are_used(
     monkeypatch.setattr(models, "try_model", lambda job, **_: tried.append(job))
     (tmp_path / "weights.pth").touch()
     weights = tmp_path / "weights.pth" if given else None
-    require_model(run_of(tmp_path / "home", weights=weights), TrialJob, trained_here=here)
+    monkeypatch.setattr(models, "trains_on_gpu_pool", lambda: not here)
+    require_model(run_of(tmp_path / "home", weights=weights), TrialJob)
     assert [(job.pretrained, job.weights) for job in tried] == [(asked, weights)]
 
 
@@ -45,10 +46,10 @@ def test_finished_folds_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(models, "try_model", lambda job, **_: tried.append(job.pretrained))
     run = run_of(tmp_path / "home")
     for fold in range(2):
-        require_model(run, TrialJob, trained_here=True)
+        require_model(run, TrialJob)
         run.fold(fold).mkdir(parents=True)
         (run.fold(fold) / "fit.json").touch()
-    require_model(run, TrialJob, trained_here=True)
+    require_model(run, TrialJob)
     assert tried == [True, True, False]
 
 

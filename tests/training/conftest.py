@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,14 +7,6 @@ import torch
 from lsdc.training.models.model import SliceModel, Task
 from lsdc.training.samples import Labels, Samples
 from lsdc.training.settings.model import ModelSettings
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -85,10 +85,8 @@ def explained(model: SliceModel, samples: Samples, *, whole_images: bool = False
 
 
 @pytest.fixture(scope="module")
-def trained(scattered: tuple[Samples, Places]) -> SliceModel:
+def trained(one_thread: None, scattered: tuple[Samples, Places]) -> SliceModel:
     samples, _ = scattered
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     random, model = np.random.default_rng(1), build()
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(70):
@@ -98,7 +96,6 @@ def trained(scattered: tuple[Samples, Places]) -> SliceModel:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    torch.set_num_threads(threads)
     return model
 
 

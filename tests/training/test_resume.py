@@ -176,13 +176,10 @@ def test_training_killed_twenty_times_has_the_same_result(
 
 
 @pytest.fixture(scope="module")
-def whole(blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
+def whole(one_thread: None, blobs: Samples, tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
     """Return a model that was trained without interruption."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     model = build_model()
     run(model, blobs, tmp_path_factory.mktemp("whole"), settings=EVERYTHING, score=score, mix=MIX)
-    torch.set_num_threads(threads)
     return model
 
 

@@ -1,10 +1,10 @@
 """The haemorrhage challenge, as flows and commands see it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
+from lsdc.challenges.challenge import Challenge, OnProgress, Say, Scored, Source, Steps
 from lsdc.challenges.hemorrhage.config.demo import DemoData
 from lsdc.messages import counted
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
-
-Say = Callable[[str], None]
-OnProgress = Callable[[int, int], None]
 
 
 class Hemorrhage(Challenge):

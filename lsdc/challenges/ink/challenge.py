@@ -1,10 +1,10 @@
 """The ink challenge, as flows and commands see it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
+from lsdc.challenges.challenge import Challenge, OnProgress, Say, Scored, Source, Steps
 from lsdc.challenges.ink.config.demo import DemoData
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
-
-Say = Callable[[str], None]
-OnProgress = Callable[[int, int], None]
 
 
 class Ink(Challenge):
@@ -157,9 +154,10 @@ class Ink(Challenge):
         say: Say,  # noqa: ARG002
     ) -> None:
         """Write a report as an HTML file; the others are compared with the first."""
-        from lsdc.challenges.ink.report.write import write_report
+        from lsdc.challenges.ink.report.build import build_report
+        from lsdc.store.files import write_text
 
-        write_report(sources, path, images=images)
+        write_text(path, build_report(sources, images))
 
     def inspect(self, home: "Home", run: str, study: str, out: Path) -> None:
         """Write a page with a slider of a fragment's layers, its label and its predictions."""

@@ -53,16 +53,12 @@ class InkRun(Run):
 
     @property
     def task_runs(self) -> list[str]:
-        """The names of the task runs that count as the pipeline's progress, in order.
-
-        The catalog's and the phantom's task runs are not included.
-        """
-        has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
+        """The names of the task runs that count as the pipeline's progress, in order."""
         return [
             *("index", "folds", "volumes train"),
             *(f"fold {fold}" for fold in self.folds_to_train),
             *(f"maps {fold}" for fold in self.folds_to_train),
             "oof",
-            *(["volumes test", "predict", "submission"] if has_test else []),
+            *(["volumes test", "predict", "submission"] if self.will_submit else []),
             "report",
         ]

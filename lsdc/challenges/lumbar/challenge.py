@@ -1,11 +1,11 @@
 """The lumbar challenge, as flows and commands see it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsdc.challenges.challenge import Challenge, Scored, Source, Steps
+from lsdc.challenges.challenge import Challenge, OnProgress, Say, Scored, Source, Steps
 from lsdc.challenges.lumbar.config.demo import DemoData
 from lsdc.errors import SettingsError
 from lsdc.messages import counted
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
-
-Say = Callable[[str], None]
-OnProgress = Callable[[int, int], None]
 
 
 class Lumbar(Challenge):

@@ -64,17 +64,13 @@ class LumbarRun(Run):
 
     @property
     def task_runs(self) -> list[str]:
-        """The names of the task runs that count as the pipeline's progress, in order.
-
-        The catalog's and the phantom's task runs are not included.
-        """
-        has_test = self.uses_phantom or self.has_test  # a phantom may not be written yet
+        """The names of the task runs that count as the pipeline's progress, in order."""
         if self.experiment.members:
             return [
                 *("index train", "folds"),
-                *(["index test"] if has_test else []),
+                *(["index test"] if self.will_submit else []),
                 *("ensemble", "oof"),
-                *(["predict", "submission"] if has_test else []),
+                *(["predict", "submission"] if self.will_submit else []),
                 "report",
             ]
         judges = ["judge {}-{}".format(*pair) for pair in self.judges]
@@ -82,12 +78,12 @@ class LumbarRun(Run):
         test = ["coordinates test", "sides test", "crops test", "predict", "submission"]
         return [
             *("index train", "folds", "annotations"),
-            *(["index test"] if has_test else []),
+            *(["index test"] if self.will_submit else []),
             *("coordinates train", "sides train", "crops train"),
             *(["marks"] if self.experiment.loss.slice_weight else []),
             *judges,
             *folds,
             "oof",
-            *(test if has_test else []),
+            *(test if self.will_submit else []),
             "report",
         ]

@@ -32,6 +32,9 @@ from lsdc.training.keypoints.nets import (
 from lsdc.training.settings.keypoints import KeypointSettings
 from tests.training.runs import altered
 
+# Small nets are slower with a second thread.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 32
 SATELLITES = Satellites(
     anchors=np.array([1, 1]),
@@ -99,15 +102,6 @@ def train(stacks: Stacks, targets: np.ndarray, seed: int = 0, settings=SETTINGS)
     )
     assert len(losses) >= settings.epochs
     return net
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_and_quick():
-    """Use one thread: small nets are slower with a second one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,16 @@ from lsdc.dicom_index.listing import Split
 from lsdc.dicom_index.quarantine import count_files
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_folder
-from lsdc.store.home import SHARDS, require_space
+from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
     require_same_versions,
+    require_space_for,
     run_shards,
     shard_processes,
     shard_progress,
-    shards_of,
     split_into_shards,
     store_shard,
 )
@@ -55,7 +55,7 @@ def prepare_slices(
     if studies is not None:
         images = images.filter(pl.col("study_id").is_in(list(studies)))
     shards = split_into_shards(run, f"slices {split}", prepare_shard, images["study_id"])
-    _require_space(run, shards, prepare.count_bytes(images, run.experiment.slices))
+    require_space_for(run, shards, prepare.count_bytes(images, run.experiment.slices))
     with (
         run_shards(prepare_shard, run, shards, split=split, index=index) as folders,
         write_folder(run.root / "slices") as out,
@@ -79,12 +79,3 @@ def prepare_shard(run: HemorrhageRun, shard: Shard, split: Split, index: Manifes
             on_progress=shard_progress(shard),
         )
         return store_shard(run, shard, out, rows=rows)
-
-
-def _require_space(run: HemorrhageRun, shards: list[Shard], size: int) -> None:
-    """Require disk space for all slices, plus one shard, of which joining makes a copy."""
-    if len(shards) > 1:
-        size += size // len(shards)
-    stage = shards[0].stage
-    made = [file for folder in shards_of(run, stage) for file in folder.glob(prepare.SLICES)]
-    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)

@@ -13,8 +13,8 @@ from lsdc.challenges.hemorrhage.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
 from tasks.common.models import require_model
+from tasks.common.prepared import BasePrepared
 from tasks.common.quarantine import refuse_bad_files
-from tasks.dispatch import trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
 
 # The stages of a run that trains for another run.
@@ -22,25 +22,14 @@ STAGES = (write_demo_data, index_images, assign_folds, prepare_slices, train_fol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """The results of all stages before training.
+class Prepared(BasePrepared):
+    """The results of all stages before training; the index is of both splits.
 
     Attributes:
-        index: the images of both splits.
-        folds: the folds and the labels.
         slices: the prepared slices of the training images.
-        test: the index again, if a submission is made; else None.
     """
 
-    index: Manifest
-    folds: Manifest
     slices: Manifest
-    test: Manifest | None = None
-
-    @property
-    def manifests(self) -> list[Manifest]:
-        """The results of the stages, in pipeline order."""
-        return [self.index, self.folds, self.slices]
 
 
 def prepare_training(
@@ -82,12 +71,5 @@ def _wanted(run: HemorrhageRun, folds: Manifest) -> list[str] | None:
 
 
 def require_model_here(run: HemorrhageRun) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    If other workers train, they check their own devices and their access to the Hugging Face Hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable.
-        StageError: the trial process died.
-    """
-    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())
+    """Refuse a model that cannot be trained, before any data is prepared for it."""
+    require_model(run, TrialJob)

@@ -1,6 +1,6 @@
 """The steps from prepared slices to trained folds and their out-of-fold score."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lsdc.challenges.hemorrhage.run import HemorrhageRun
 from lsdc.challenges.hemorrhage.stages.oof import score_oof
@@ -8,13 +8,18 @@ from lsdc.challenges.hemorrhage.stages.training import train_fold, train_sequenc
 from lsdc.challenges.hemorrhage.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
 from tasks.common.scores import show_losses
-from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
-from tasks.dispatch import TrainingJob, trains_on_gpu_pool
+from tasks.common.trainings import (
+    Train,
+    find_trained,
+    on_workers_or_here,
+    train_in_parallel,
+    training_of_fold,
+    with_earlier_folds,
+)
+from tasks.dispatch import TrainingJob
 
 Models = tuple[Manifest, ...]
 """The models of a fold: that of slices, then that of their sequence, if there is one."""
-
-Do = Callable[[HemorrhageRun, Sequence[TrainingJob]], list[Manifest]]
 
 
 def train_and_score(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
@@ -29,8 +34,7 @@ def train_and_score(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
         sequence = find_trained(sequence_job(whole, prepared, fold, trained))
         return None if sequence is None else (trained, sequence)
 
-    do: Do = _on_workers if trains_on_gpu_pool() else train_in_parallel
-    models = with_earlier_folds(run, _train(run, prepared, do), find)
+    models = with_earlier_folds(run, _train(run, prepared, on_workers_or_here(STAGES)), find)
     score_oof(run, prepared.index, prepared.folds, [each[-1] for each in models])
     show_losses(run)
     return list_models(models)
@@ -41,13 +45,13 @@ def train_here(run: HemorrhageRun, prepared: Prepared) -> list[Manifest]:
     return list_models(_train(run, prepared, train_in_parallel))
 
 
-def _train(run: HemorrhageRun, prepared: Prepared, do: Do) -> list[Models]:
+def _train(run: HemorrhageRun, prepared: Prepared, train: Train) -> list[Models]:
     """Train the slice models of the requested folds, then their sequence models, if any."""
-    folds = do(run, [fold_job(run, prepared, fold) for fold in run.folds_to_train])
+    folds = train(run, [fold_job(run, prepared, fold) for fold in run.folds_to_train])
     if not run.has_sequence:
         return [(each,) for each in folds]
     by_fold = zip(run.folds_to_train, folds, strict=True)
-    sequences = do(run, [sequence_job(run, prepared, *each) for each in by_fold])
+    sequences = train(run, [sequence_job(run, prepared, *each) for each in by_fold])
     return list(zip(folds, sequences, strict=True))
 
 
@@ -56,23 +60,17 @@ def list_models(models: Sequence[Models]) -> list[Manifest]:
     return [each for kind in zip(*models, strict=True) for each in kind]
 
 
-def _on_workers(run: HemorrhageRun, jobs: Sequence[TrainingJob]) -> list[Manifest]:
-    return dispatch(run, jobs, STAGES)
-
-
 def fold_job(run: HemorrhageRun, prepared: Prepared, fold: int) -> TrainingJob:
     """Return the training of a fold's slice model."""
-    inputs = (run, fold, prepared.slices, prepared.folds)
-    return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
+    return training_of_fold("fold", train_fold, run, fold, prepared.slices, prepared.folds)
 
 
 def sequence_job(
     run: HemorrhageRun, prepared: Prepared, fold: int, trained: Manifest
 ) -> TrainingJob:
     """Return the training of a fold's sequence model."""
-    inputs = (run, fold, prepared.slices, prepared.folds, trained)
-    name = f"sequence {fold}"
-    return TrainingJob("train-fold/default", name, train_sequence, inputs, {"fold": fold})
+    inputs = (prepared.slices, prepared.folds, trained)
+    return training_of_fold("sequence", train_sequence, run, fold, *inputs)
 
 
 def split_models(

@@ -1,8 +1,6 @@
 """Write a complete synthetic competition: layers, pictures, tables and answers."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +13,18 @@ from lsdc.challenges.ink.competition.tables import ID, LABELS, PREDICTED, RUNS, 
 from lsdc.challenges.ink.phantom.fragment import ANSWERS, write_fragment
 from lsdc.challenges.ink.phantom.order import Order, Part, plan_parts
 from lsdc.challenges.ink.vocabulary import LAYERS
-from lsdc.errors import SettingsError
+from lsdc.phantom import new_folder, require_bounds
 from lsdc.shares import work_in_shares
 
 SMALLEST_SIZE_PX = 64
+_BOUNDS = {
+    "fragments": (1, 100),
+    "test": (0, 26),
+    "seed": (0, 2**32 - 1),
+    "rows": (SMALLEST_SIZE_PX, 20_000),
+    "columns": (SMALLEST_SIZE_PX, 20_000),
+    "scale": (1, 16),
+}
 _PROCESSES = 2
 _WORTH_PIXELS = 100_000  # with fewer, starting processes costs more than it saves
 _README = """The truth of this phantom, which the competition keeps to itself.
@@ -47,23 +53,15 @@ def write_phantom(
         SettingsError: `out` is not empty, or a number is out of bounds.
         StageError: a child process that writes a fraction of the fragments failed.
     """
-    out = out.resolve()
-    _check(out, order)
+    require_bounds(order, _BOUNDS)
     parts = plan_parts(order)
-    unfinished = out.with_name(f".{out.name}.unfinished-{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
+    with new_folder(out) as unfinished:
         shared = len(parts) > 1 and order.rows * order.columns >= _WORTH_PIXELS
         written = _write_in_children if shared else _write_here
         for done, _ in enumerate(written(unfinished, order, parts), start=1):
             if on_progress is not None:
                 on_progress(done, LAYERS * len(parts))
         _write_tables(unfinished, parts)
-        if out.exists():
-            out.rmdir()
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_here(root: Path, order: Order, parts: list[Part]) -> Iterator[int]:
@@ -101,22 +99,3 @@ def _write_tables(root: Path, parts: list[Part]) -> None:
 def _write_rows(path: Path, runs: dict[str, str]) -> None:
     table = {ID: list(runs), PREDICTED: [cell or None for cell in runs.values()]}
     pl.DataFrame(table, schema={ID: pl.String, PREDICTED: pl.String}).write_csv(path)
-
-
-def _check(out: Path, order: Order) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingsError(
-            f"{out}: not empty or not a folder, expected a new or an empty folder for the "
-            "phantom; name another one or empty it first"
-        )
-    bounds = {
-        "fragments": (order.fragments, 1, 100),
-        "test": (order.test, 0, 26),
-        "seed": (order.seed, 0, 2**32 - 1),
-        "rows": (order.rows, SMALLEST_SIZE_PX, 20_000),
-        "columns": (order.columns, SMALLEST_SIZE_PX, 20_000),
-        "scale": (order.scale, 1, 16),
-    }
-    for name, (value, lowest, highest) in bounds.items():
-        if not lowest <= value <= highest:
-            raise SettingsError(f"phantom {name}: expected {lowest} to {highest}, got {value}")

@@ -31,7 +31,7 @@ from lsdc.report.runs.training import folds_table, learning_curves
 
 _PICTURE = (
     "The mask beside the label: green is right, blue is missed, orange is false. Each region is "
-    "predicted by the model of the fold that holds it out."
+    "predicted by the model of the fold that holds it out. Masks of test fragments are yellow."
 )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from lsdc.report.drawing import GROUND, INK, ROOM, Colour, write
+from lsdc.report.drawing import BRIGHT, GROUND, ROOM, Colour, write
 
 Mask = NDArray[np.bool_]
 
@@ -90,5 +90,5 @@ def _draw_fragment(
     picture = np.where(mask[np.ix_(down, right)][..., None], colours[:, None], picture)
     if labels is not None:
         ink = labels[np.ix_(down, right)][..., None]
-        picture = np.where(ink, 0.4 * picture + 0.6 * np.array(INK), picture)
+        picture = np.where(ink, 0.4 * picture + 0.6 * np.array(BRIGHT), picture)
     return Image.fromarray(picture.astype(np.uint8))

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,21 @@ MOST_PX = 900  # of the longer side
 _QUALITY = 60
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """A picture that can be laid over the layers.
+
+    Attributes:
+        name: its name.
+        about: a sentence on its colours.
+        pixels: red, green, blue and opacity, (rows, columns, 4).
+    """
+
+    name: str
+    about: str
+    pixels: NDArray[np.uint8]
+
+
 def inspect_fragment(home: Home, run: str, fragment: str, out: Path) -> None:
     """Write the page of a fragment, or of one of its regions, as an HTML file.
 
@@ -40,9 +56,9 @@ def inspect_fragment(home: Home, run: str, fragment: str, out: Path) -> None:
     """
     source = read_run(home, run)
     table = source.regions
-    regions = table.filter(fragment=fragment)
+    regions, title = table.filter(fragment=fragment), f"Fragment {fragment}"
     if regions.is_empty():
-        regions = table.filter(region=fragment)
+        regions, title = table.filter(region=fragment), f"Region {fragment}"
     if regions.is_empty():
         known = ", ".join(table["fragment"].unique(maintain_order=True))
         raise DataError(
@@ -57,38 +73,46 @@ def inspect_fragment(home: Home, run: str, fragment: str, out: Path) -> None:
         )
     every = slice(0, volume.shape[2])
     seen = see(source, volume, regions, most=MOST_PX, layers=every)
-    write_text(out, _page(source, fragment, seen))
+    write_text(out, _page(source, title, seen))
 
 
-def _page(source: RunSource, fragment: str, seen: Seen) -> str:
+def _page(source: RunSource, title: str, seen: Seen) -> str:
     environment = Environment(
         loader=FileSystemLoader(_ROOM), autoescape=True, undefined=StrictUndefined
     )
+    environment.filters["url"] = _as_url
     rows, columns, number = seen.layers.shape
     layers = [_as_url(seen.layers[..., layer]) for layer in range(number)]
-    overlays = _overlays(seen)
     return environment.get_template("viewer.html").render(
-        title=f"Fragment {fragment}, {source.name}",
+        title=f"{title}, {source.name}",
         size=(columns, rows),
         step=seen.step,
         first=min(middle_layer(source), number - 1),
         last=number - 1,
-        overlays=[(name, _as_url(picture)) for name, picture in overlays.items()],
+        overlays=_overlays(seen),
         layers=Markup(json.dumps(layers)),
     )
 
 
-def _overlays(seen: Seen) -> dict[str, NDArray[np.uint8]]:
-    """Return the pictures that can be laid over the layers, with their opacity, by name."""
-    found: dict[str, NDArray[np.uint8]] = {}
+def _overlays(seen: Seen) -> list[Overlay]:
+    """Return what can be laid over the layers."""
+    found: list[Overlay] = []
     clear = np.zeros((*seen.inside.shape, 3), np.uint8)
     if seen.labels is not None:
-        found["label"] = _with_alpha(np.where(seen.labels[..., None], LABEL, clear), seen.labels)
+        yellow = np.where(seen.labels[..., None], LABEL, clear)
+        about = "The label is yellow."
+        found.append(Overlay("Label", about, _with_alpha(yellow, seen.labels)))
     if seen.probabilities is not None:
-        found["probability"] = _with_alpha(heat(seen.probabilities), seen.inside)
+        about = "Probabilities go from dark to bright."
+        shown = _with_alpha(heat(seen.probabilities), seen.inside)
+        found.append(Overlay("Probability", about, shown))
     if seen.ink is not None:
-        shown = compared(clear, seen.ink, seen.labels)
-        found["mask"] = _with_alpha(shown, shown.max(axis=2) > 0)
+        about = "The mask is yellow."
+        if seen.labels is not None:
+            about = "In the mask, green is right, blue is missed, orange is false."
+        colours = compared(clear, seen.ink, seen.labels)
+        shown = _with_alpha(colours, colours.max(axis=2) > 0)
+        found.append(Overlay("Mask", about, shown))
     return found
 
 

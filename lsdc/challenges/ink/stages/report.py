@@ -1,27 +1,18 @@
-"""Report: a run's scores, its maps beside the labels, and what makes masks better, as a page."""
+"""Report: a run's scores, where they are lost, and pictures of its masks, as one HTML page."""
 
 from collections.abc import Sequence
 
 from lsdc.challenges.ink.run import InkRun
-from lsdc.report import CARD, REPORT
-from lsdc.store.files import digest_file
-from lsdc.store.manifest import Manifest, make_manifest
-from lsdc.store.runs import read_record
-from tasks.former import OOF_FILES
+from lsdc.store.manifest import Manifest
+from tasks.common.report import shown_of_run, store_report
 from tasks.stage import stage
 
 
 @stage(
     "report",
-    code=("lsdc.challenges.ink.report.write",),
+    code=("lsdc.challenges.ink.report.build", "lsdc.challenges.ink.report.card"),
     libraries=("jinja2", "numpy", "opencv-python-headless", "pillow", "polars"),
-    uses=lambda inputs: {
-        "run": inputs["run"].name,
-        "record": read_record(inputs["run"].folder),
-        "experiment": inputs["run"].experiment,
-        "images": inputs["run"].images,
-        "scored": [digest_file(inputs["run"].folder / name) for name in OOF_FILES],
-    },
+    uses=shown_of_run,
     run_name="report",
     timeout_hours=1,
 )
@@ -32,10 +23,9 @@ def make_report(
 ) -> Manifest:
     """Write the report and the model card of the scored run into its folder."""
     # They load numpy, Jinja and more, which a run with a stored report does not need.
+    from lsdc.challenges.ink.report.build import build_report
+    from lsdc.challenges.ink.report.card import build_card
     from lsdc.challenges.ink.report.sources import read_run
-    from lsdc.challenges.ink.report.write import write_card, write_report
 
     source = read_run(run.home, run.name)
-    write_report([source], run.folder / REPORT, images=run.images)
-    write_card(source, run.folder / CARD)
-    return make_manifest(run.root, "report", run.folder, rows=2, names=[REPORT, CARD])
+    return store_report(run, build_report([source], run.images), build_card(source))

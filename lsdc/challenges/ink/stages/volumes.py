@@ -8,16 +8,16 @@ from lsdc.challenges.ink.run import InkRun
 from lsdc.challenges.ink.vocabulary import Split
 from lsdc.challenges.ink.volumes import prepare
 from lsdc.store.files import write_folder
-from lsdc.store.home import SHARDS, require_space
+from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
     require_same_versions,
+    require_space_for,
     run_shards,
     shard_processes,
     shard_progress,
-    shards_of,
     split_into_shards,
     store_shard,
 )
@@ -49,22 +49,13 @@ def prepare_volumes(run: InkRun, split: Split, index: Manifest) -> Manifest:
     fragments, bits = _fragments(run, split), run.experiment.volume.bits
     units = prepare.list_units(fragments)
     shards = split_into_shards(run, f"volumes {split}", prepare_shard, units)
-    _require_space(run, shards, prepare.count_bytes(fragments, bits))
+    require_space_for(run, shards, prepare.count_bytes(fragments, bits))
     with (
         run_shards(prepare_shard, run, shards, split=split, index=index) as folders,
         write_folder(run.root / "volumes") as out,
     ):
         rows = prepare.join_shards(fragments, folders, out, bits=bits)
         return store_folder(run.root, "volumes", out, rows=rows)
-
-
-def _require_space(run: InkRun, shards: list[Shard], size: int) -> None:
-    """Require disk space for all arrays, plus one shard, of which joining makes a copy."""
-    if len(shards) > 1:
-        size += size // len(shards)
-    stage = shards[0].stage
-    made = [file for folder in shards_of(run, stage) for file in folder.iterdir()]
-    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)
 
 
 @stage("volumes shard", code=_CODE, libraries=_LIBRARIES, uses=_uses, **SHARD_OPTIONS)

@@ -14,7 +14,7 @@ from lsdc.challenges.ink.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
 from tasks.common.models import require_model
-from tasks.dispatch import trains_on_gpu_pool
+from tasks.common.prepared import BasePrepared
 from tasks.run import note_results, note_so_far
 
 # The stages of a run that trains for another run.
@@ -22,25 +22,14 @@ STAGES = (write_demo_data, index_layers, assign_folds, prepare_volumes, train_fo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """The results of all stages before training.
+class Prepared(BasePrepared):
+    """The results of all stages before training; the index is of both splits.
 
     Attributes:
-        index: the layers of both splits.
-        folds: the regions and their folds.
         volumes: the prepared training fragments.
-        test: the index again, if a submission is made; else None.
     """
 
-    index: Manifest
-    folds: Manifest
     volumes: Manifest
-    test: Manifest | None = None
-
-    @property
-    def manifests(self) -> list[Manifest]:
-        """The results of the stages, in pipeline order."""
-        return [self.index, self.folds, self.volumes]
 
 
 def prepare_training(
@@ -71,12 +60,5 @@ def prepare_training(
 
 
 def require_model_here(run: InkRun) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    If other workers train, they check their own devices and their access to the Hugging Face Hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the size of a tile or the device is unusable.
-        StageError: the trial process died.
-    """
-    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())
+    """Refuse a model that cannot be trained, before any data is prepared for it."""
+    require_model(run, TrialJob)

@@ -22,7 +22,7 @@ from lsdc.challenges.lumbar.explain.tiles import (
 from lsdc.challenges.lumbar.report.panels import SAGITTAL
 from lsdc.challenges.lumbar.slices.slots import Part
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
-from lsdc.report.drawing import DIM, GROUND, INK, Box, write
+from lsdc.report.drawing import BRIGHT, DIM, GROUND, Box, write
 
 Floats = npt.NDArray[np.float64]
 
@@ -139,7 +139,7 @@ def _head(
     first = slots[block.first]
     name = str(first.description) if first.is_axial else first.place.name
     total = float(weights[block.first : block.first + block.count].sum())
-    write(sheet, at, name, size=20, colour=INK)
+    write(sheet, at, name, size=20, colour=BRIGHT)
     right = at[0] + block.count * (TILE + GAP) - GAP
     write(sheet, (right, at[1]), percent(total), size=18, colour=DIM, anchor="ra")
 

@@ -21,7 +21,7 @@ from lsdc.challenges.lumbar.explain.tiles import (
 from lsdc.challenges.lumbar.report.crop_grid import slice_distance
 from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, GRADES, LEVELS, SeriesDescription
-from lsdc.report.drawing import DIM, GROUND, INK, RULE, Box, Colour, write
+from lsdc.report.drawing import BRIGHT, DIM, GROUND, RULE, Box, Colour, write
 from lsdc.store.files import write_atomic
 
 MARGIN, TITLE, HEADING, NAMES = 28, 66, 30, 190
@@ -109,13 +109,13 @@ def _draw_case(sheet: Image.Image, tile: Box, study: StudyExplanation, case: Exp
         mark_point(sheet, panel, marks, case.condition)
         weight = percent(float(case.weights[number]))
         write(sheet, (tile.left, tile.bottom + 4), describe_slot(slot), size=14, colour=DIM)
-        write(sheet, (tile.right, tile.bottom + 4), weight, size=14, colour=INK, anchor="ra")
+        write(sheet, (tile.right, tile.bottom + 4), weight, size=14, colour=BRIGHT, anchor="ra")
     _draw_weights(sheet, Box(tile.left, tile.bottom + 26, tile.width, STRIP), case)
     _draw_grades(sheet, Box(tile.left, tile.bottom + 58, tile.width, 10), case)
     grade = int(case.mean.argmax())
     spread = "" if case.spread is None else f" ± {100 * case.spread[grade]:.0f}"
     words = f"{GRADES[grade].replace('_', '/')} {percent(case.mean[grade])}{spread}"
-    write(sheet, (tile.left, tile.bottom + 70), words, size=15, colour=INK)
+    write(sheet, (tile.left, tile.bottom + 70), words, size=15, colour=BRIGHT)
     if case.label is not None:
         words = f"label {GRADES[case.label].replace('_', '/')}"
         colour = DIM if case.label == grade else GRADE_COLOURS[2]

@@ -15,7 +15,7 @@ from lsdc.challenges.lumbar.report.layout import Panel
 from lsdc.challenges.lumbar.report.panels import draw_marks
 from lsdc.challenges.lumbar.vocabulary import Condition, SeriesDescription
 from lsdc.geometry.lines import cut_lines
-from lsdc.report.drawing import DIM, INK, RULE, Box, Colour, tint, write
+from lsdc.report.drawing import BRIGHT, DIM, RULE, Box, Colour, tint, write
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def draw_slot(
     if has_edges:
         left, right, _, _ = panel.edge_names()
         for name, x, anchor in ((left, box.left + 4, "la"), (right, box.right - 4, "ra")):
-            write(sheet, (x, box.top + 2), name, size=18, colour=INK, anchor=anchor, halo=True)
+            write(sheet, (x, box.top + 2), name, size=18, colour=BRIGHT, anchor=anchor, halo=True)
     return panel
 
 
@@ -107,7 +107,7 @@ def caption_slot(sheet: Image.Image, tile: Box, slot: Slot, weight: float, most:
     if length := round(tile.width * weight / most if most else 0):
         draw.rectangle((tile.left, top, tile.left + length - 1, top + _BAR_HEIGHT - 1), fill=BAR)
     write(sheet, (tile.left, top + 9), f"im {slot.instance_number}", size=18, colour=DIM)
-    write(sheet, (tile.right, top + 9), percent(weight), size=18, colour=INK, anchor="ra")
+    write(sheet, (tile.right, top + 9), percent(weight), size=18, colour=BRIGHT, anchor="ra")
     distance = slice_distance(slot.place, slot.offset_mm)
     write(sheet, (tile.right, top + 27), distance, size=18, colour=DIM, anchor="ra")
 

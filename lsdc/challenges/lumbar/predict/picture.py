@@ -16,7 +16,7 @@ from lsdc.challenges.lumbar.report.panels import SAGITTAL, draw_axial, draw_sagi
 from lsdc.challenges.lumbar.report.study import StudyResults, gather_study
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
 from lsdc.predict.unfinished import Block
-from lsdc.report.drawing import DIM, GROUND, INK, LINE, Box, Colour, write
+from lsdc.report.drawing import BRIGHT, DIM, GROUND, LINE, Box, Colour, write
 from lsdc.store.files import write_atomic
 
 MARGIN, GAP = 28, 18
@@ -151,7 +151,7 @@ def _draw_bar(
         words += " (prior)"
     elif doubtful:
         words += " (doubtful)"
-    colour = _DOUBTFUL if doubtful else INK if best != "normal_mild" else DIM
+    colour = _DOUBTFUL if doubtful else BRIGHT if best != "normal_mild" else DIM
     write(sheet, (left, top + 10), words, size=13, colour=colour)
 
 

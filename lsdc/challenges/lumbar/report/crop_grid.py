@@ -11,7 +11,7 @@ from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.slices.slots import Part, Place
 from lsdc.challenges.lumbar.vocabulary import LEVELS, SeriesDescription, Side
-from lsdc.report.drawing import DIM, INK, ROOM, RULE, Box, write
+from lsdc.report.drawing import BRIGHT, DIM, ROOM, RULE, Box, write
 
 TILE = 86
 HEAD = 46  # height of the two lines of headings
@@ -99,7 +99,7 @@ def draw_crops(sheet: Image.Image, grid: Grid, study: StudyResults) -> None:
                 draw_masked(sheet, tile)
                 words = "masked"
             below = (tile.left + TILE / 2, tile.bottom + 4)
-            colour = DIM if words == "masked" else INK
+            colour = DIM if words == "masked" else BRIGHT
             write(sheet, below, words, size=13, colour=colour, anchor="ma")
 
 

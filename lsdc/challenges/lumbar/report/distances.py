@@ -8,7 +8,7 @@ from PIL import Image
 from lsdc.challenges.lumbar.report.drawing import LEVEL_COLOURS, level_name
 from lsdc.challenges.lumbar.report.study import StudyResults
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS, Condition, Side
-from lsdc.report.drawing import DIM, INK, LINE, write
+from lsdc.report.drawing import BRIGHT, DIM, LINE, write
 
 _COLUMNS, _DISTANCE = (130, 100, 120), 100  # widths: level, confidence, source; each distance
 
@@ -32,7 +32,7 @@ def write_table(sheet: Image.Image, left: int, top: int, study: StudyResults) ->
     for row, cells in enumerate([heads, *_cells(study)]):
         y = top + (row + 1) * LINE
         for number, (cell, end) in enumerate(zip(cells, ends, strict=True)):
-            colour = DIM if row == 0 else INK
+            colour = DIM if row == 0 else BRIGHT
             if number == 0:
                 colour = DIM if row == 0 else LEVEL_COLOURS[str(LEVELS[row - 1])]
                 write(sheet, (left, y), cell, size=15, colour=colour)

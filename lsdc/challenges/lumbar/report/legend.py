@@ -5,7 +5,7 @@ from PIL import Image
 
 from lsdc.challenges.lumbar.report.drawing import Overlay
 from lsdc.challenges.lumbar.vocabulary import Condition
-from lsdc.report.drawing import DIM, INK, LINE, Box, write
+from lsdc.report.drawing import BRIGHT, DIM, LINE, Box, write
 
 
 def write_legend(sheet: Image.Image, left: int, top: int) -> None:
@@ -19,7 +19,7 @@ def write_legend(sheet: Image.Image, left: int, top: int) -> None:
     room = Overlay(Box(left, top, sheet.width - left, 2 * LINE))
     for name, condition in signs.items():
         for kind in ("predicted", "annotated"):
-            room.mark(np.array([x + 8.0, top + 10.0]), condition, kind, INK)
+            room.mark(np.array([x + 8.0, top + 10.0]), condition, kind, BRIGHT)
             x += 22
         write(sheet, (x, top + 10), name, size=14, colour=DIM, anchor="lm")
         x += 40 + round(7.4 * len(name))

@@ -17,7 +17,7 @@ from lsdc.dicom.image import Image as Dicom
 from lsdc.dicom.reader import Unreadable, read_pixels
 from lsdc.geometry.lines import cut_lines
 from lsdc.geometry.planes import FloatArray, Planes
-from lsdc.report.drawing import DIM, INK, ROOM, Box, write
+from lsdc.report.drawing import BRIGHT, DIM, ROOM, Box, write
 
 SAGITTAL = (SeriesDescription.SAGITTAL_T1, SeriesDescription.SAGITTAL_T2)
 Images = dict[tuple[str, int], Dicom]  # by path and frame
@@ -215,7 +215,7 @@ def _draw_bar(sheet: Image.Image, panel: Panel) -> None:
     length = BAR_MM * panel.pixels_per_mm
     left, bottom = panel.box.left + 12, panel.box.bottom - 12
     overlay = Overlay(panel.box)
-    overlay.line(np.array([[left, bottom], [left + length, bottom]]), INK, width=2, opacity=0.9)
+    overlay.line(np.array([[left, bottom], [left + length, bottom]]), BRIGHT, width=2, opacity=0.9)
     overlay.put_on(sheet)
     write(sheet, (left, bottom - 5), f"{BAR_MM:.0f} mm", size=13, anchor="ld", halo=True)
 

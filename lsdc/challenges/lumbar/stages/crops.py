@@ -17,16 +17,16 @@ from lsdc.dicom_index.listing import Split
 from lsdc.dicom_index.quarantine import count_files
 from lsdc.store.exact_names import scan_parquet
 from lsdc.store.files import write_folder
-from lsdc.store.home import SHARDS, require_space
+from lsdc.store.home import SHARDS
 from lsdc.store.manifest import Manifest, store_folder
 from tasks.shards import (
     SHARD_OPTIONS,
     Shard,
     require_same_versions,
+    require_space_for,
     run_shards,
     shard_processes,
     shard_progress,
-    shards_of,
     split_into_shards,
     store_shard,
 )
@@ -57,7 +57,7 @@ def cut_crops(
     slices = run.table(sides, "slices")
     shards = split_into_shards(run, f"crops {split}", cut_shard, slices["study_id"])
     choice, config = _settings(run, split)
-    _require_space(run, shards, crops.count_bytes(slices, choice, config))
+    require_space_for(run, shards, crops.count_bytes(slices, choice, config))
     given = {"split": split, "index": index, "coordinates": coordinates, "sides": sides}
     with (
         run_shards(cut_shard, run, shards, **given) as folders,
@@ -98,12 +98,3 @@ def cut_shard(
             on_progress=shard_progress(shard),
         )
         return store_shard(run, shard, out, rows=rows)
-
-
-def _require_space(run: LumbarRun, shards: list[Shard], size: int) -> None:
-    """Require disk space for all crops, plus one shard, of which joining makes a copy."""
-    if len(shards) > 1:
-        size += size // len(shards)
-    stage = shards[0].stage
-    made = [file for folder in shards_of(run, stage) for file in folder.glob("crops.npy")]
-    require_space(run.home, size - sum(file.stat().st_size for file in made), what=stage)

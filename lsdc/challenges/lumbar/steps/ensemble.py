@@ -12,14 +12,15 @@ from lsdc.challenges.lumbar.stages.ensemble import (
 )
 from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.submission import assemble_submission
-from lsdc.challenges.lumbar.steps.prepare import Dealt, deal_studies, read_test
+from lsdc.challenges.lumbar.steps.prepare import deal_studies, read_test
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
+from tasks.common.prepared import BasePrepared
 from tasks.run import note_results
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered(Dealt):
+class Gathered(BasePrepared):
     """The studies of a run, and what its members made of them.
 
     Attributes:

@@ -1,17 +1,19 @@
 """The steps that flows call: those of models that a run trains, or those of an ensemble."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from lsdc.challenges.lumbar.run import LumbarRun
+from lsdc.challenges.lumbar.stages.report import make_report
 from lsdc.challenges.lumbar.steps import ensemble, prepare, submit, train
 from lsdc.challenges.lumbar.steps.ensemble import Gathered
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.challenges.lumbar.steps.prepare import prepare_training as prepare_folds
-from lsdc.challenges.lumbar.steps.report import report
 from lsdc.challenges.lumbar.steps.train import train_here
 from lsdc.challenges.lumbar.steps.train_coordinates import train_coordinates
 from lsdc.challenges.lumbar.steps.train_judge import train_judge
 from lsdc.store.manifest import Manifest
+from tasks.common.report import report_if_possible
 
 __all__ = [
     "GPU_FLOWS",
@@ -27,6 +29,8 @@ __all__ = [
 
 # What a worker with a GPU is sent besides folds.
 GPU_FLOWS = (train_coordinates, train_judge)
+
+report = partial(report_if_possible, make_report)
 
 
 def require_model_here(run: LumbarRun) -> None:

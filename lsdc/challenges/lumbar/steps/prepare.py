@@ -21,6 +21,7 @@ from lsdc.challenges.lumbar.training.trial import TrialJob
 from lsdc.store.manifest import Manifest
 from tasks.common.catalog import publish_catalog
 from tasks.common.models import require_model
+from tasks.common.prepared import BasePrepared
 from tasks.common.quarantine import refuse_bad_files
 from tasks.dispatch import TrainingJob, train_on_workers, trains_on_gpu_pool
 from tasks.run import note_results, note_so_far
@@ -42,25 +43,7 @@ STAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dealt:
-    """The studies of a run, dealt to folds.
-
-    Attributes:
-        test: the index of the test studies; None unless a submission is made.
-    """
-
-    index: Manifest
-    folds: Manifest
-    test: Manifest | None = None
-
-    @property
-    def manifests(self) -> list[Manifest]:
-        """All results of stages, in pipeline order."""
-        return [each for each in vars(self).values() if isinstance(each, Manifest)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared(Dealt):
+class Prepared(BasePrepared):
     """The training studies' results of all stages before training.
 
     Attributes:
@@ -164,14 +147,6 @@ def prepare_training(
 
 
 def require_model_here(run: LumbarRun) -> None:
-    """Refuse a model that cannot be trained, before any data is prepared for it.
-
-    If other workers train, they check their own devices and their access to the Hugging Face Hub.
-
-    Raises:
-        SettingsError: the backbone, its weights, the image size or the device is unusable, or the
-            folds are too few to judge labels.
-        StageError: the trial process died.
-    """
+    """Refuse a model that cannot be trained, or too few folds to judge labels."""
     require_judges(run)
-    require_model(run, TrialJob, trained_here=not trains_on_gpu_pool())
+    require_model(run, TrialJob)

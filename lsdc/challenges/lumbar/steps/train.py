@@ -7,8 +7,15 @@ from lsdc.challenges.lumbar.stages.oof import score_oof, show_scores
 from lsdc.challenges.lumbar.stages.training import train_fold, train_judge
 from lsdc.challenges.lumbar.steps.prepare import STAGES, Prepared
 from lsdc.store.manifest import Manifest
-from tasks.common.trainings import dispatch, find_trained, train_in_parallel, with_earlier_folds
-from tasks.dispatch import TrainingJob, trains_on_gpu_pool
+from tasks.common.trainings import (
+    Train,
+    find_trained,
+    on_workers_or_here,
+    train_in_parallel,
+    training_of_fold,
+    with_earlier_folds,
+)
+from tasks.dispatch import TrainingJob
 
 Judges = Mapping[Pair, Manifest]
 
@@ -23,27 +30,21 @@ def train_and_score(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
         complete = len(known) == len(judges)
         return find_trained(fold_job(whole, prepared, fold, known)) if complete else None
 
-    trained = with_earlier_folds(run, dispatch_folds(run, prepared), find)
+    trained = with_earlier_folds(run, _train(run, prepared, on_workers_or_here(STAGES)), find)
     score_oof(run, prepared.folds, trained)
     show_scores(run)
     return trained
 
 
-def dispatch_folds(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in one run each on other workers, or here if there are none.
-
-    With `labels.distrust`, the judges of the labels are trained first, likewise.
-    """
-    if not trains_on_gpu_pool():
-        return train_here(run, prepared)
-    judges = dict(zip(run.judges, dispatch(run, judge_jobs(run, prepared), STAGES), strict=True))
-    return dispatch(run, fold_jobs(run, prepared, judges), STAGES)
-
-
 def train_here(run: LumbarRun, prepared: Prepared) -> list[Manifest]:
-    """Train the folds in this flow run, and before them the judges that are missing."""
-    judges = dict(zip(run.judges, train_in_parallel(run, judge_jobs(run, prepared)), strict=True))
-    return train_in_parallel(run, fold_jobs(run, prepared, judges))
+    """Train the requested folds in this flow run."""
+    return _train(run, prepared, train_in_parallel)
+
+
+def _train(run: LumbarRun, prepared: Prepared, train: Train) -> list[Manifest]:
+    """Train the judges of the labels, which `labels.distrust` asks for, then the folds."""
+    judges = dict(zip(run.judges, train(run, judge_jobs(run, prepared)), strict=True))
+    return train(run, [fold_job(run, prepared, fold, judges) for fold in run.folds_to_train])
 
 
 def judge_jobs(run: LumbarRun, prepared: Prepared) -> list[TrainingJob]:
@@ -60,13 +61,7 @@ def judge_jobs(run: LumbarRun, prepared: Prepared) -> list[TrainingJob]:
     ]
 
 
-def fold_jobs(run: LumbarRun, prepared: Prepared, judges: Judges) -> list[TrainingJob]:
-    """Return the trainings of the requested folds."""
-    return [fold_job(run, prepared, fold, judges) for fold in run.folds_to_train]
-
-
 def fold_job(run: LumbarRun, prepared: Prepared, fold: int, judges: Judges) -> TrainingJob:
     """Return the training of a fold."""
     own = [judges[pair] for pair in run.judges_of(fold)]
-    inputs = (run, fold, *prepared.for_training, own)
-    return TrainingJob("train-fold/default", f"fold {fold}", train_fold, inputs, {"fold": fold})
+    return training_of_fold("fold", train_fold, run, fold, *prepared.for_training, own)

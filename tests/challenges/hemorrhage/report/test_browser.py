@@ -1,11 +1,11 @@
 """The page in a browser: links filter the table of cases, a case opens, nothing is loaded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from lsdc.challenges.hemorrhage.challenge import HEMORRHAGE
 from tests.challenges.hemorrhage.report.made_run import (
@@ -16,15 +16,8 @@ from tests.challenges.hemorrhage.report.made_run import (
     study_of,
     write_run,
 )
-from tests.report.browsing import LOOKS, chromium, opening
 
 pytestmark = pytest.mark.slow_training
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +38,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, sources in {"one": [one], "two": [one, other], "file": files}.items():
         HEMORRHAGE.write_report(sources, root / f"{name}.html", images=6, say=print)
     return {name: root / f"{name}.html" for name in ("one", "two", "file")}
-
-
-@pytest.fixture(params=LOOKS)
-def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
-    """Yield a function that opens a file; afterwards nothing was printed or requested."""
-    with opening(browser, request.param) as open_file:
-        yield open_file
 
 
 def rows(page: Page) -> list[list[str]]:

@@ -9,9 +9,9 @@ import pytest
 
 from lsdc.challenges.ink.challenge import INK
 from lsdc.challenges.ink.masks.rule import make_mask
+from lsdc.challenges.ink.report.card import build_card
 from lsdc.challenges.ink.report.pictures import draw_region
 from lsdc.challenges.ink.report.views import see
-from lsdc.challenges.ink.report.write import write_card
 from lsdc.errors import DataError, SettingsError
 from lsdc.store.home import Home
 from tests.challenges.ink.made_run import write_run
@@ -50,10 +50,9 @@ def test_two_runs_are_shown_beside_each_other(home: Home, tmp_path: Path) -> Non
     assert "Ways to make masks: ink-demo@seed-1" in text
 
 
-def test_card_has_the_scores_and_the_rule(home: Home, tmp_path: Path) -> None:
+def test_card_has_the_scores_and_the_rule(home: Home) -> None:
     source = INK.read_run(home, "ink-demo")
-    write_card(source, tmp_path / "card.md")
-    text = (tmp_path / "card.md").read_text()
+    text = build_card(source)
     assert source.rules.final.describe() in text
     assert f"| mean | {source.scores['score']:.4f} |" in text
 
@@ -84,7 +83,7 @@ def test_inspect_writes_a_page_with_all_layers(home: Home, tmp_path: Path, name:
     assert len(json.loads(layers[1])) == 65
     overlays = re.findall(r'data-over="(\w+)"', text)
     assert overlays == (
-        ["probability", "mask"] if name == "a" else ["label", "probability", "mask"]
+        ["Probability", "Mask"] if name == "a" else ["Label", "Probability", "Mask"]
     )
     assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is loaded
 

@@ -30,14 +30,6 @@ IN_3D = (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def job_of(volumes: Path, folder: Path, *settings: str, **changes: Any) -> FoldJob:
     common = {
         "fold": 0,

@@ -1,7 +1,6 @@
 """Test-time augmentation: laws of the mean over views, and folds that are predicted again."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,10 @@ def samples() -> Samples:
 
 
 @pytest.fixture
-def model() -> Iterator[SliceModel]:
+def model(one_thread: None) -> SliceModel:
     """Return a model with random weights, on one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    yield build_model(WIDE, pretrained=False)
-    torch.set_num_threads(before)
+    return build_model(WIDE, pretrained=False)
 
 
 def mirrored(samples: Samples) -> Samples:

@@ -16,7 +16,7 @@ from lsdc.challenges.hemorrhage.report.words import SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.training.occlusion import map_occlusion
 from lsdc.challenges.hemorrhage.vocabulary import Label
-from lsdc.report.drawing import DIM, INK, Box, tint, write
+from lsdc.report.drawing import BRIGHT, DIM, Box, tint, write
 from lsdc.store.home import Home
 from lsdc.store.runs import EXPERIMENT_FILE
 from lsdc.training.trained_fold import WEIGHTS
@@ -86,7 +86,7 @@ def find_attention(home: Home, run: str, stack: Stack) -> Attention:
 
 def draw_attention(sheet: Image.Image, box: Box, stack: Stack, attention: Attention) -> None:
     """Draw the maps as red over the first window of their slices, and what they show above."""
-    write(sheet, (box.left, box.top), "What the slice models look at", size=20, colour=INK)
+    write(sheet, (box.left, box.top), "What the slice models look at", size=20, colour=BRIGHT)
     if attention.without:
         line = f"Not known: {attention.without}."
         write(sheet, (box.left, box.top + 28), line, size=16, colour=DIM)

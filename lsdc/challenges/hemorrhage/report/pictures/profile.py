@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from lsdc.challenges.hemorrhage.report.pictures.stacks import Stack
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.vocabulary import Label
-from lsdc.report.drawing import DIM, GROUND, INK, ROOM, RULE, Box, Colour, write
+from lsdc.report.drawing import BRIGHT, DIM, GROUND, ROOM, RULE, Box, Colour, write
 
 # Distinguishable on grey by hue and by lightness, and with colour vision deficiency.
 LABEL_COLOURS: dict[str, Colour] = {
@@ -79,7 +79,7 @@ def _draw_rows(sheet: Image.Image, room: Box, stack: Stack, at: int | None) -> N
             draw.rectangle(ends, fill=colour)
         draw.line((0, base, layer.width, base), fill=RULE, width=_FINE)
     if at is not None:
-        draw.line((centres[at], 0, centres[at], layer.height), fill=INK, width=_FINE)
+        draw.line((centres[at], 0, centres[at], layer.height), fill=BRIGHT, width=_FINE)
     sheet.paste(layer.reduce(_FINE), (room.left, room.top))
 
 

@@ -19,7 +19,7 @@ from lsdc.challenges.hemorrhage.report.words import LABEL_NAMES, SHORT_NAMES
 from lsdc.challenges.hemorrhage.scoring.metric import PARTS
 from lsdc.challenges.hemorrhage.vocabulary import Label
 from lsdc.messages import counted
-from lsdc.report.drawing import DIM, GROUND, INK, RULE, Box, Colour, font, write
+from lsdc.report.drawing import BRIGHT, DIM, GROUND, RULE, Box, Colour, font, write
 from lsdc.store.files import write_atomic
 from lsdc.store.home import Home
 
@@ -173,7 +173,7 @@ def _draw_slice(sheet: Image.Image, box: Box, stack: Stack, place: int, count: i
         write(sheet, (box.right, top + 9), "no prediction", size=15, colour=DIM, anchor="rm")
         return
     text = f"any {by_label[Label.ANY]:.2f}"
-    colour = INK if by_label[Label.ANY] >= _SHOWN else DIM
+    colour = BRIGHT if by_label[Label.ANY] >= _SHOWN else DIM
     write(sheet, (box.right, top + 9), text, size=15, colour=colour, anchor="rm")
     left = box.left + 34
     for part in sorted(_SUBTYPES, key=lambda each: -by_label[each]):

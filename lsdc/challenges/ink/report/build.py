@@ -1,22 +1,18 @@
-"""Write the report of runs, and the model card of a run."""
+"""Build the page of a report from runs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from lsdc import __version__
 from lsdc.challenges.ink.report import content
-from lsdc.challenges.ink.report.card import build_card
 from lsdc.challenges.ink.report.sources import RunSource
 from lsdc.report.page import Page, render
-from lsdc.store.files import write_text
 
 
-def write_report(sources: Sequence[RunSource], path: Path, *, images: int) -> None:
-    """Write a report as an HTML file, in a folder that is created if needed.
+def build_report(sources: Sequence[RunSource], images: int) -> str:
+    """Return the report of one or more runs as one HTML page.
 
     Args:
         sources: the runs; the others are compared with the first.
-        path: the file.
         images: the largest number of regions of the first run that are drawn.
     """
     runs = list(sources)
@@ -35,9 +31,4 @@ def write_report(sources: Sequence[RunSource], path: Path, *, images: int) -> No
         sections=sections,
         made_by=f"Made by lsdc {__version__}.",
     )
-    write_text(path, render(page))
-
-
-def write_card(source: RunSource, path: Path) -> None:
-    """Write the model card of a run as a Markdown file."""
-    write_text(path, build_card(source))
+    return render(page)
