@@ -1,7 +1,8 @@
 """Are head CT slices prepared fast, and is the phantom learnt, without a leak?
 
     python benchmarks/hemorrhage.py [--full] [--json] [--parts preparing learning]
-        [--folder DIR] [--data DIR] [--slices 1500] [--studies 60] [--folds 4] [--set KEY=VALUE ...]
+        [--folder DIR] [--data DIR] [--slices 1500] [--studies 60] [--folds 4] [--seed 1]
+        [--set KEY=VALUE ...]
 
 Preparing: on the same files, in one run and in turns, this measures the preparing of slices
 (decode, convert to Hounsfield units, show three windows, resize, write; two reading processes) at
@@ -15,21 +16,25 @@ wall time end in `_wall`. `notes_to_prepare_256` and `png_to_map_256` above one 
 faster; `prepare_256_to_decode` is how many times the cost of decoding the whole preparing takes.
 Both include the start of the readers, which counts for little in a large data set:
 `prepare_256_to_decode_each` is the ratio for each further slice, from the difference between many
-slices and few. `prepare_256_to_one` compares with dicomsdl in one process, which a bad file may
-crash. `minutes_674000_256` and `gb_674000_256` are projected to the competition's training images
-from the wall time and the bytes of each further slice.
+slices and few. `floor_256` decodes, and writes as many bytes as the slices have: preparing cannot
+cost less. `prepare_256_to_one` compares with dicomsdl in one process, which a bad file may crash.
+`minutes_674000_256` and `gb_674000_256` are projected to the competition's training images from the
+wall time and the bytes of each further slice.
 
-All files are in the page cache. A few files (generated, or those of `--data`) are listed again and
-again to simulate many; PNG files are written for each once, and their time is scaled.
+All files are in the page cache when they are read. A few files (generated, or those of `--data`)
+are listed again and again to simulate many; PNG files are written for each once, and their time is
+scaled.
 
 Learning: `lsdc demo-data` writes a phantom, and `lsdc run-local --experiment ich-demo` trains on
 it. All losses are the competition's metric, out of fold. `slice_to_prior` and `sequence_to_prior`
 are those of the slice model and of the sequence model over the prior's, `sequence_to_slice` the one
-over the other: at most 0.5 and 0.9 are wanted. `minutes` and `cpu_minutes` are of both commands.
+over the other: at most 0.5 and 0.9 are wanted. `minutes` and `cpu_minutes` are of both commands,
+`all_cpu_minutes` of these and of the two trainings that follow. The seed is that of the phantom,
+the folds and the training; ich-demo was chosen on seed 0.
 Then the same is trained on folds by image (`split.by=image`): `slice_image_to_patient` and
 `sequence_image_to_patient` are the losses over those by patient. They are below one, as slices of
 the scored patients are trained on: a leak. Last, on images that have another image's labels,
-without augmentation, so that labels are memorised: `shuffled_slice_to_prior` or
+without augmentation and label smoothing, so that labels are memorised: `shuffled_slice_to_prior` or
 `shuffled_sequence_to_prior` below one would be a leak. `shuffled_training_to_prior` is the last
 training loss of the slice models: far below one, labels were memorised, so a leak would show. Names
 in `_low` and `_high` are the ends of 95 % intervals: both losses for the same random sets of
@@ -66,6 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of preparing")
     parser.add_argument("--studies", type=int, default=60, help="studies of the phantom")
     parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1, help="of the phantom and the training")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of ich-demo")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
@@ -89,7 +95,7 @@ def _take(part: str, folder: Path, options: argparse.Namespace) -> dict[str, flo
     """Return the figures of a part by name."""
     if part == "preparing":
         return take_slice_figures(folder, options.data, options.slices, options.rounds)
-    return take_learning_figures(folder, options.studies, options.folds, options.set)
+    return take_learning_figures(folder, options.studies, options.folds, options.seed, options.set)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Ink on papyrus: tiles a second, inference, what the demo learns, and memory at full size.
 
-    python benchmarks/ink.py [--parts NAME ...] [--seeds 0] [--full] [--tiny] [--json]
+    python benchmarks/ink.py [--parts NAME ...] [--changes NAME ...] [--seeds 0] [--json]
+                             [--full | --tiny]
 
 - `tiles`: tiles of 256 px and 65 layers at random places, drawn from a prepared volume
   (`Volume.tile`), beside reading the same tiles out of the layers' TIFF files (LZW, strips; files
@@ -19,14 +20,18 @@
 - `changes`: ink-demo trained without rotations and scored on fragment 2, which is turned, and
   without the shift of the layer window and scored on fragment 3, whose surface is five layers off;
   each trained on the two other fragments alone. `turns_gain` and `shift_gain` are F0.5 with minus
-  without. The share of pixels that are ink is that of the labels of the other two fragments.
+  without. `channels_shift` is the same of a small 2-D encoder whose channels are the layers, so
+  that each layer has its own weights; `groups_shift` of one that sees groups of five layers, all
+  with the same weights. The share of pixels that are ink is that of the labels of the other two
+  fragments.
   `_low` and `_high` are a 95 % interval over random sets of squares of 96 px (a letter) of the
   scored fragment, all seeds together. With one seed, it says nothing of other trainings.
-- `memory`: peak memory (resident set) of preparing, as 8 bits, `--rows` rows of a fragment of 9,506
-  columns and 65 layers of LZW (`layers`), and then the mask (in colours) and the labels of the
-  largest fragment at its full 14,830 x 9,506 px, in a process of its own. Layers are prepared in
-  bands of the same number of bytes, so that more rows take no more memory. `--full` prepares the
-  layers of all 14,830 rows, too, which needs 20 GB of disk.
+- `memory`: peak memory (resident set) of preparing, as 8 bits, each in a process of its own:
+  `--rows` rows of a fragment of 9,506 columns and 65 layers of LZW (`layers`), which are prepared
+  in bands of the same number of bytes, so that more rows take no more memory; the first rows of
+  such a fragment if each layer is one strip, which is decoded at once (`one_strip`); and the mask
+  (in colours) and the labels of the largest fragment at its full 14,830 x 9,506 px (`pictures`).
+  `mib` is the highest. `--full` prepares the layers of all 14,830 rows, which needs 12 GB of disk.
 
 Figures are medians over rounds, in turns. `--full` measures more rounds and writes each part's
 figures to RESULTS.md. `--tiny` runs all of it in a small form, whose figures mean nothing.
@@ -48,7 +53,7 @@ from typing import Any
 
 import numpy as np
 from costs import cost_of
-from ink_changes import Figures, Trained, compare_changes
+from ink_changes import CHANGES, Figures, Trained, compare_changes
 from numpy.typing import NDArray
 from results import machine, record
 
@@ -84,6 +89,7 @@ class Scale:
         tiff_rows: rows of the frame that tiles are drawn from.
         inferred_rows: rows of the first fragment that are predicted.
         seeds: of the trainings of `changes`.
+        changes: those that are measured.
     """
 
     rounds: int
@@ -93,6 +99,7 @@ class Scale:
     tiff_rows: int
     inferred_rows: int
     seeds: tuple[int, ...]
+    changes: tuple[str, ...]
 
 
 def main() -> None:
@@ -101,12 +108,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS])
+    parser.add_argument("--changes", nargs="+", choices=CHANGES, default=[*CHANGES])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of `changes`")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=1_500, help="rows of `memory`")
     parser.add_argument("--folder", type=Path, help="folder for all files [a temporary one]")
-    for name in ("full", "tiny", "json"):
-        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    extents = parser.add_mutually_exclusive_group()
+    for name in ("full", "tiny"):
+        extents.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -116,6 +126,9 @@ def main() -> None:
             figures |= found
             if options.full:
                 command = f"python benchmarks/ink.py --full --parts {part}"
+                if part == "changes":
+                    command += f" --changes {' '.join(options.changes)}"
+                    command += f" --seeds {' '.join(map(str, options.seeds))}"
                 record(f"Ink on papyrus: {part}", command, found)
     if options.json:
         print(json.dumps(figures, indent=2))
@@ -126,11 +139,12 @@ def main() -> None:
 
 def scale_of(options: argparse.Namespace) -> Scale:
     """Return how much is measured with these options."""
+    changes = tuple(options.changes)
     if options.tiny:
         order = Order(fragments=3, test=0, rows=256, columns=256)
-        return Scale(1, 40, order, FEW, 300, 64, (0,))
+        return Scale(1, 40, order, FEW, 300, 64, (0,), changes)
     seeds = tuple(options.seeds)
-    scale = Scale(options.rounds, options.rows, Order(test=0), (), 600, 128, seeds)
+    scale = Scale(options.rounds, options.rows, Order(test=0), (), 600, 128, seeds, changes)
     return replace(scale, rounds=9, rows=LARGEST[0]) if options.full else scale
 
 
@@ -160,7 +174,7 @@ def prepare(fragments: list[Fragment], out: Path) -> None:
     join_shards(fragments, [shard], out, bits=8)
 
 
-def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
+def write_frame(folder: Path, rows: int, columns: int, strip_rows: int | None = None) -> Fragment:
     """Write a fragment whose layers are one texture in LZW, linked 65 times."""
     import tifffile
     from scipy import ndimage
@@ -171,7 +185,13 @@ def write_frame(folder: Path, rows: int, columns: int) -> Fragment:
     pixels = np.concatenate([pixels] * -(-rows // len(pixels)))[:rows]
     layers = folder / "surface_volume"
     layers.mkdir(parents=True)
-    tifffile.imwrite(layers / "00.tif", pixels, compression="lzw", photometric="minisblack")
+    tifffile.imwrite(
+        layers / "00.tif",
+        pixels,
+        compression="lzw",
+        photometric="minisblack",
+        rowsperstrip=strip_rows,
+    )
     for layer in range(1, LAYERS):
         os.link(layers / "00.tif", layers / f"{layer:02}.tif")
     return write_pictures_of(folder, (rows, columns))
@@ -312,37 +332,45 @@ def measure_changes(folder: Path, scale: Scale) -> Figures:
     split = folder / "by-fragment"
     split.mkdir()
     write_folds(competition, split, folds=len(competition.training), bands=(1,))
-    trained = Trained(volumes_of(folder, scale), split, scale.settings, scale.seeds)
+    volumes = volumes_of(folder, scale)
+    trained = Trained(volumes, split, scale.settings, scale.seeds, scale.changes)
     return compare_changes(trained)
 
 
 def measure_memory(folder: Path, scale: Scale) -> Figures:
-    """Prepare a wide fragment, and the pictures of the largest one, in a process of its own."""
-    fragment = write_frame(folder / "wide" / "train" / "1", scale.rows, LARGEST[1])
-    pictures = folder / "largest"
-    pictures.mkdir()
-    largest = write_pictures_of(pictures, LARGEST)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        job = pool.submit(prepare_and_measure, fragment, largest, folder / "wide-volumes")
-        rows, peak, cpu = job.result()
-    return {"rows": scale.rows, "layers_mib": rows, "mib": peak, "cpu_seconds": cpu}
+    """Prepare a wide fragment, one of single strips, and the pictures of the largest one."""
+    for name in ("largest", "pictures"):
+        (folder / name).mkdir()
+    largest = write_pictures_of(folder / "largest", LARGEST)
+    wide = write_frame(folder / "wide" / "train" / "1", scale.rows, LARGEST[1])
+    strips = write_frame(folder / "strips" / "train" / "1", scale.rows, LARGEST[1], scale.rows)
+    ways: dict[str, Callable[[], object]] = {
+        "layers": partial(prepare_layers, wide, list_units([wide]), folder / "wide-shard"),
+        "one_strip": partial(prepare_layers, strips, list_units([strips])[:1], folder / "first"),
+        "pictures": partial(write_pictures, largest, folder / "pictures"),
+    }
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        found = {name: pool.submit(measure_peak, way).result() for name, way in ways.items()}
+    peaks = {f"{name}_mib": peak for name, (peak, _) in found.items()}
+    return {
+        "rows": scale.rows,
+        **peaks,
+        "mib": max(peaks.values()),
+        "cpu_seconds": found["layers"][1],
+    }
 
 
-def prepare_and_measure(
-    fragment: Fragment, largest: Fragment, out: Path
-) -> tuple[float, float, float]:
-    """Prepare a fragment, then the pictures of another.
+def prepare_layers(fragment: Fragment, units: list[str], out: Path) -> None:
+    """Prepare units of a fragment as one shard of a run."""
+    out.mkdir()
+    prepare_shard([fragment], units, 8, out, threads=1)
 
-    Returns:
-        The peak memory of this process in MiB after the first and after both, and the CPU seconds
-        of the first.
-    """
-    _, cpu = cost_of(partial(prepare, [fragment], out))
-    layers = peak_mib()
-    pictures = out / "pictures"
-    pictures.mkdir()
-    write_pictures(largest, pictures)
-    return layers, peak_mib(), cpu
+
+def measure_peak(way: Callable[[], object]) -> tuple[float, float]:
+    """Return the peak memory of this process in MiB, and the CPU seconds of what it does."""
+    _, cpu = cost_of(way)
+    return peak_mib(), cpu
 
 
 def peak_mib() -> float:

@@ -1,4 +1,4 @@
-"""What rotations and shifts of the layer window add to ink-demo on a phantom's odd fragments."""
+"""What rotations and shifts of the layer window add on a phantom's odd fragments."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from lsdc.challenges.ink.config.experiment import Experiment
 from lsdc.challenges.ink.config.presets import EXPERIMENTS
 from lsdc.challenges.ink.inference.predict import PredictJob, Wanted, predict
 from lsdc.challenges.ink.masks.rule import Rule, make_mask
@@ -17,12 +18,49 @@ from lsdc.tables.resampling import Sums, interval, resample
 from lsdc.training.process import ignore
 
 BLOCK_PX = 96  # about a letter of the phantom, which is 91 px high
-WITHOUT = {
-    # What is left out, and the fragment that needs it.
-    "turns": ("augment.quarter_turns=0", "2"),
-    "shift": ("augment.layer_shift=0", "3"),
-}
 Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change to measure.
+
+    Attributes:
+        fragment: the fragment that needs it, which is scored and not trained on.
+        without: the setting that leaves it out.
+        preset: the experiment.
+        settings: its changed settings, with and without.
+    """
+
+    fragment: str
+    without: str
+    preset: str = "ink-demo"
+    settings: tuple[str, ...] = ()
+
+
+# A 2-D encoder, trained as ink-demo is, and shifted as far as fragment 3 lies off.
+IMAGES = (
+    "tiles.size_px=64",
+    "sampling.stride_px=16",
+    "sampling.tiles_an_epoch=512",
+    "augment.layer_shift_layers=5",
+    "augment.brightness_contrast=0",
+    "model.backbone=resnet10t.c3_in1k",
+    "model.pretrained=false",
+    "model.width=64",
+    "model.decoder_width=16",
+    "training.batch_size=16",
+    "training.learning_rate=3e-3",
+    "training.warmup=0.1",
+    "inference.batch_size=32",
+)
+CHANNELS = ("tiles.groups=1", "tiles.group_layers=25")
+CHANGES = {
+    "turns": Change("2", "augment.quarter_turns=0"),
+    "shift": Change("3", "augment.layer_shift=0"),
+    "channels_shift": Change("3", "augment.layer_shift=0", "ink-small", (*IMAGES, *CHANNELS)),
+    "groups_shift": Change("3", "augment.layer_shift=0", "ink-small", IMAGES),
+}
 
 
 @dataclass(frozen=True)
@@ -32,28 +70,26 @@ class Trained:
     Attributes:
         volumes: the prepared volumes.
         split: the folder of regions and folds, one a fragment; trainings are written there too.
-        settings: changed settings of ink-demo, with and without.
+        settings: changed settings of all trainings.
         seeds: the seeds of the trainings.
+        changes: the names of the changes to measure.
     """
 
     volumes: Path
     split: Path
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
+    changes: tuple[str, ...]
 
 
 def compare_changes(trained: Trained) -> Figures:
     """Return F0.5 with and without each change, and the difference with its interval."""
     found: Figures = {}
-    for name, (setting, fragment) in WITHOUT.items():
+    for name in trained.changes:
+        change = CHANGES[name]
         both = [
-            add_up(
-                [
-                    count_blocks(trained, fragment, (*trained.settings, *changes), seed)
-                    for seed in trained.seeds
-                ]
-            )
-            for changes in ((), (setting,))
+            add_up([count_blocks(trained, name, change, left_out, seed) for seed in trained.seeds])
+            for left_out in (False, True)
         ]
         found |= {f"{name}_{what}": value for what, value in difference(*both).items()}
     return found
@@ -76,10 +112,15 @@ def add_up(seeds: list[Sums]) -> Sums:
     )
 
 
-def count_blocks(trained: Trained, fragment: str, settings: tuple[str, ...], seed: int) -> Sums:
+def count_blocks(trained: Trained, name: str, change: Change, left_out: bool, seed: int) -> Sums:
     """Train on all fragments but one, predict it, and return what F0.5 divides, by block of it."""
+    fragment = change.fragment
+    settings = (*change.settings, *trained.settings, *([change.without] if left_out else []))
+    out = trained.split / f"{name}-{'without' if left_out else 'with'}-{seed}"
+    path = train_and_predict(
+        trained, fragment, EXPERIMENTS.load(change.preset, settings), out, seed
+    )
     regions = pl.read_parquet(trained.split / "regions.parquet")
-    path = train_and_predict(trained, fragment, settings, seed)
     others = regions.filter(pl.col("region") != fragment)
     share = int(others["ink_pixels"].sum()) / int(others["mask_pixels"].sum())
     volume = Volume.open(trained.volumes / fragment)
@@ -93,11 +134,10 @@ def count_blocks(trained: Trained, fragment: str, settings: tuple[str, ...], see
 
 
 def train_and_predict(
-    trained: Trained, fragment: str, settings: tuple[str, ...], seed: int
+    trained: Trained, fragment: str, experiment: Experiment, out: Path, seed: int
 ) -> Path:
-    """Train the fold that holds a fragment out; return the map of this fragment."""
-    split, out = trained.split, trained.split / "-".join([fragment, *settings, str(seed)])
-    experiment = EXPERIMENTS.load("ink-demo", settings)
+    """Train the fold that holds a fragment out into a folder; return the map of this fragment."""
+    split = trained.split
     regions = pl.read_parquet(split / "regions.parquet")
     placed = pl.read_parquet(split / "folds.parquet")
     common: dict[str, Any] = {"experiment": experiment, "device": "cpu", "threads": 1}

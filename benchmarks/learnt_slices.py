@@ -18,8 +18,11 @@ from lsdc.challenges.hemorrhage.scoring.oof import LABEL_COLUMNS, OutOfFold
 from lsdc.challenges.hemorrhage.scoring.prior import label_shares
 from lsdc.tables.resampling import interval
 
-# Labels that mean nothing can only be learnt by heart, which augmentation hinders.
-_BY_HEART = ("augment.horizontal_flip=0", "augment.shift_scale_rotate=0")
+# Labels that mean nothing can only be learnt by heart, which augmentation and smoothing hinder.
+_BY_HEART = (
+    *(f"augment.{name}=0" for name in ("horizontal_flip", "shift_scale_rotate", "mixup")),
+    "loss.label_smoothing=0",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Trained:
 
 
 def take_learning_figures(
-    folder: Path, studies: int, folds: int, settings: Sequence[str]
+    folder: Path, studies: int, folds: int, seed: int, settings: Sequence[str]
 ) -> dict[str, float]:
     """Return the figures by name.
 
@@ -53,24 +56,32 @@ def take_learning_figures(
         folder: the folder for the phantom and the homes.
         studies: the studies of the phantom.
         folds: the number of folds.
+        seed: the seed of the phantom, the folds and the training.
         settings: changed settings of the demo, KEY=VALUE.
     """
     heads, shuffled = folder / "heads", folder / "shuffled"
-    write = partial(_lsdc, "demo-data", heads, "--challenge", "hemorrhage", "--studies", studies)
-    train = partial(_train, folds=folds)
-    by_patient = partial(train, folder / "by-patient", heads, settings)
-    wall, cpu = np.add(cost_of(write), cost_of(by_patient))
+    phantom = ("--challenge", "hemorrhage", "--studies", studies, "--seed", seed)
+    write = partial(_lsdc, "demo-data", heads, *phantom)
+    train = partial(_train, folds=folds, seed=seed)
+    wall, cpu = np.add(
+        cost_of(write), cost_of(partial(train, folder / "by-patient", heads, settings))
+    )
     _shuffle(heads, shuffled)
-    train(folder / "by-image", heads, [*settings, "split.by=image"])
-    train(folder / "by-heart", shuffled, [*settings, *_BY_HEART])
+    others = (
+        partial(train, folder / "by-image", heads, [*settings, "split.by=image"]),
+        partial(train, folder / "by-heart", shuffled, [*settings, *_BY_HEART]),
+    )
+    all_cpu = cpu + sum(cost_of(other)[1] for other in others)
     patient, image, chance = (
         _read(folder / home) for home in ("by-patient", "by-image", "by-heart")
     )
     figures = {
         "studies": studies,
         "folds": folds,
+        "seed": seed,
         "minutes": wall / 60,
         "cpu_minutes": cpu / 60,
+        "all_cpu_minutes": all_cpu / 60,
         "prior": _loss(patient.prior),
         "slice": _loss(patient.slices),
         "sequence": _loss(patient.sequence),
@@ -92,10 +103,10 @@ def _lsdc(*words: object) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _train(home: Path, data: Path, settings: Sequence[str], *, folds: int) -> None:
+def _train(home: Path, data: Path, settings: Sequence[str], *, folds: int, seed: int) -> None:
     """Train the demo in a home of its own."""
     changes = [word for setting in settings for word in ("--set", setting)]
-    options = ["--home", home, "--folds", folds, *changes]
+    options = ["--home", home, "--folds", folds, "--seed", seed, *changes]
     _lsdc("run-local", "--experiment", "ich-demo", "--data", data, *options)
 
 

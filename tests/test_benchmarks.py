@@ -62,9 +62,19 @@ TINY: dict[str, tuple[str, list[str]]] = {
         [
             *(f"{one}_{size}" for one in ("notes_to_prepare", "png_to_map") for size in (256, 512)),
             *(f"prepare_{size}_to_{other}" for other in ("decode", "one") for size in (256, 512)),
-            *(f"prepare_{size}_to_decode_each" for size in (256, 512)),
+            *(
+                f"{ratio.replace('{}', str(size))}{end}"
+                for ratio in (
+                    "prepare_{}_to_decode",
+                    "prepare_{}_to_floor_{}",
+                    "floor_{}_to_decode",
+                )
+                for size in (256, 512)
+                for end in ("", "_each")
+            ),
             *(f"{what}_674000_{size}" for what in ("minutes", "gb") for size in (256, 512)),
-            *("minutes", "cpu_minutes", "prior", "slice", "sequence", "shuffled_training_to_prior"),
+            *("minutes", "cpu_minutes", "all_cpu_minutes", "prior", "slice", "sequence"),
+            "shuffled_training_to_prior",
             *(
                 f"{name}{end}"
                 for name in (
@@ -92,10 +102,11 @@ TINY: dict[str, tuple[str, list[str]]] = {
             *(f"learning_{what}" for what in ("score", "prior", "one_layer", "cpu_minutes")),
             *(
                 f"changes_{change}_{what}"
-                for change in ("turns", "shift")
+                for change in ("turns", "shift", "channels_shift", "groups_shift")
                 for what in ("with", "without", "gain", "low", "high")
             ),
-            *("memory_rows", "memory_layers_mib", "memory_mib"),
+            *("memory_rows", "memory_mib", "memory_cpu_seconds"),
+            *(f"memory_{what}_mib" for what in ("layers", "one_strip", "pictures")),
         ],
     ),
     "loss": (

@@ -15,14 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.ink import columns
-from lsdc.challenges.ink.competition.pictures import read_mask
-from lsdc.challenges.ink.competition.tables import Competition, Fragment, describe_shape
+from lsdc.challenges.ink.competition.tables import Competition, Fragment, read_picture
 from lsdc.errors import DataError, SettingsError
 from lsdc.messages import counted
 from lsdc.store.table_files import write_table
 from lsdc.tables.table import Table
-
-Mask = NDArray[np.bool_]
 
 
 class Regions(Table):
@@ -203,15 +200,8 @@ def write_folds(competition: Competition, out: Path, *, folds: int, bands: Seque
 
 
 def _regions_of(fragment: Fragment, bands: int) -> list[tuple[object, ...]]:
-    mask = read_mask(fragment.mask)
-    labels = read_mask(fragment.labels) if fragment.split == "train" else None
-    if labels is not None and labels.shape != mask.shape:
-        raise DataError(
-            f"{fragment.labels}: {describe_shape((labels.shape[0], labels.shape[1]))}, expected "
-            f"{describe_shape(fragment.shape)} as in {fragment.mask.name}; copy both again"
-        )
-    in_mask = mask.sum(axis=1, dtype=np.int64)  # by row
-    ink = None if labels is None else labels.sum(axis=1, dtype=np.int64)
+    in_mask = _count_by_row(fragment, fragment.mask)
+    ink = _count_by_row(fragment, fragment.labels) if fragment.split == "train" else None
     edges = _equal_areas(in_mask, bands, fragment)
     return [
         (
@@ -225,6 +215,13 @@ def _regions_of(fragment: Fragment, bands: int) -> list[tuple[object, ...]]:
         )
         for number, (first, end) in enumerate(pairwise(edges))
     ]
+
+
+def _count_by_row(fragment: Fragment, path: Path) -> NDArray[np.int64]:
+    """Return how many pixels of a picture are set, (rows,)."""
+    return np.concatenate(
+        [band.sum(axis=1, dtype=np.int64) for band in read_picture(fragment, path)]
+    )
 
 
 def _equal_areas(in_mask: NDArray[np.int64], bands: int, fragment: Fragment) -> list[int]:

@@ -46,10 +46,20 @@ def read_mask(path: Path) -> Mask:
     Raises:
         DataError: the file is missing, not a PNG file, or damaged.
     """
+    return np.concatenate(list(read_bands(path)))
+
+
+def read_bands(path: Path) -> Iterator[Mask]:
+    """Yield bands of rows of a mask or labels from the top, (rows, columns).
+
+    The decoded picture is in memory: a byte a pixel, or four if it is in colours.
+
+    Raises:
+        DataError: the file is missing, not a PNG file, or damaged.
+    """
     with _opened(path) as picture:
         picture.load()
         lit = _lit_indices(picture)
-        mask = np.empty((picture.height, picture.width), dtype=bool)
         for top in range(0, picture.height, _BAND_ROWS):
             end = min(top + _BAND_ROWS, picture.height)
             values = np.asarray(picture.crop((0, top, picture.width, end)))
@@ -57,8 +67,7 @@ def read_mask(path: Path) -> Mask:
                 values = lit[values[..., 0] if values.ndim == 3 else values]
             elif picture.mode in _ALPHA:
                 values = values[..., :-1]
-            mask[top:end] = values.any(axis=2) if values.ndim == 3 else values > 0
-        return mask
+            yield np.any(values, axis=2) if values.ndim == 3 else values > 0
 
 
 def _lit_indices(picture: PngImageFile) -> NDArray[np.bool_] | None:

@@ -8,12 +8,13 @@ sample_submission.csv                       `Id,Predicted`: the fragments to pre
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from lsdc.challenges.ink.competition.pictures import picture_shape
+from lsdc.challenges.ink.competition.pictures import Mask, picture_shape, read_bands
 from lsdc.challenges.ink.vocabulary import LAYERS, SPLITS, Split
 from lsdc.errors import DataError
 from lsdc.messages import first_few
@@ -231,13 +232,28 @@ def fragment_folders(parent: Path) -> list[Path]:
 
 def _open_fragment(folder: Path, split: Split) -> Fragment:
     list_layers(folder)
-    shape = picture_shape(folder / MASK)
-    if split == "train" and (labels := picture_shape(folder / LABELS)) != shape:
+    fragment = Fragment(folder.name, split, folder, picture_shape(folder / MASK))
+    if split == "train":
+        _require_frame(fragment, fragment.labels)
+    return fragment
+
+
+def read_picture(fragment: Fragment, path: Path) -> Iterator[Mask]:
+    """Yield bands of rows of a fragment's mask or labels from the top, (rows, columns).
+
+    Raises:
+        DataError: see `read_bands`; or it has another frame than the fragment.
+    """
+    _require_frame(fragment, path)
+    yield from read_bands(path)
+
+
+def _require_frame(fragment: Fragment, path: Path) -> None:
+    if (shape := picture_shape(path)) != fragment.shape:
         raise DataError(
-            f"{folder / LABELS}: {describe_shape(labels)}, expected {describe_shape(shape)} as in "
+            f"{path}: {describe_shape(shape)}, expected {describe_shape(fragment.shape)} as in "
             f"{MASK}; copy both again"
         )
-    return Fragment(folder.name, split, folder, shape)
 
 
 def describe_shape(shape: tuple[int, int]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lsdc.challenges.ink.competition.tables import INFRARED, LABELS, MASK, VOLUME
+from lsdc.challenges.ink.phantom.cracks import STEPS, Cracks, draw_cracks
 from lsdc.challenges.ink.phantom.depth import Depth, depth_tables
 from lsdc.challenges.ink.phantom.letters import draw_letters
 from lsdc.challenges.ink.phantom.order import Order, Part
@@ -28,7 +29,7 @@ Layers = NDArray[np.uint16]
 Tell = Callable[[], None]
 
 ANSWERS = "answers"
-_PURPOSES = ("outline", "letters", "surface", "texture", "fibres", "grains", "infrared")
+_PURPOSES = ("outline", "letters", "surface", "texture", "fibres", "grains", "infrared", "cracks")
 
 _BAND_ROWS = 32
 _INK_SHARE = 0.184  # of the mask: all ones score 0.22
@@ -43,26 +44,28 @@ _STRIP_ROWS = 64
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """What a fragment shows of its frame: where there is papyrus and ink.
+    """What a fragment shows of its frame: where there are papyrus, ink and cracks.
 
     Attributes:
         mask: (rows, columns).
         ink: (rows, columns), only inside the mask.
+        cracks: (rows, columns), how much deeper the surface lies; see `draw_cracks`.
     """
 
     mask: Mask
     ink: Mask
+    cracks: Cracks
 
 
 def draw_sheet(order: Order, part: Part) -> Sheet:
-    """Draw the mask and the letters of a part."""
+    """Draw the mask, the letters and the cracks of a part."""
     # The letters of a turned part are drawn upright in a frame that is turned, too.
     rows, columns = part.shape[::-1] if part.turned else part.shape
     mask = draw_outline(rows, columns, order.scale, _chance(order, part, "outline"))
     ink = draw_letters(mask, order.scale, _INK_SHARE, _chance(order, part, "letters"))
     if part.turned:
         mask, ink = (np.ascontiguousarray(np.rot90(each)) for each in (mask, ink))
-    return Sheet(mask, ink)
+    return Sheet(mask, ink, draw_cracks(part.shape, order.scale, _chance(order, part, "cracks")))
 
 
 def paint(order: Order, part: Part, sheet: Sheet) -> Iterator[Layers]:
@@ -79,6 +82,7 @@ def paint(order: Order, part: Part, sheet: Sheet) -> Iterator[Layers]:
     for first in range(0, rows, _BAND_ROWS):
         end = min(first + _BAND_ROWS, rows)
         surface = np.float32(part.surface) + _WAVE_LAYERS * waves.on(first, end, columns)
+        surface -= sheet.cracks[first:end] / np.float32(STEPS)
         place = Depth.index(layer - surface)
         ink = sheet.ink[first:end].astype(np.float32)
         values = tables.ink_spread[place] * ink

@@ -19,13 +19,7 @@ from lsdc.challenges.ink.competition.tables import Fragment, describe_shape
 from lsdc.challenges.ink.inference.predict import PredictJob, Wanted, predict
 from lsdc.challenges.ink.predict.models import TrainedModels
 from lsdc.challenges.ink.volumes.layers import DamagedLayerError
-from lsdc.challenges.ink.volumes.prepare import (
-    Bits,
-    join_pixels,
-    list_units,
-    prepare_shard,
-    save_picture,
-)
+from lsdc.challenges.ink.volumes.prepare import Bits, join_pixels, list_units, prepare_shard
 from lsdc.challenges.ink.volumes.usable import (
     Fault,
     UsableLayers,
@@ -166,7 +160,7 @@ def _prepare(
             join_pixels(fragment, [shard], volume, bits=bits)
             inside = _where_not_zero(volume / PIXELS) if mask is None else mask
             if inside.any():
-                save_picture(volume / MASK, inside)
+                np.save(volume / MASK, inside)
                 volume.replace(out / VOLUME)
             else:
                 why = "all layers are 0 everywhere"

@@ -88,15 +88,22 @@ class Layer:
             DamagedLayerError: the file is damaged.
         """
         rows = min(self.segment_rows, self.shape[0] - number * self.segment_rows)
-        out = np.empty((rows, self.shape[1]), dtype=self.dtype)
         across = self._page.chunked[1]
+        if across == 1:  # a strip may be a whole layer: it is not copied
+            return self._segment(number, rows)[1]
+        out = np.empty((rows, self.shape[1]), dtype=self.dtype)
         for index in range(number * across, (number + 1) * across):
-            segment, (_, _, _, left, _), _ = self._decode(index)
-            pixels = segment[0, :rows, : self.shape[1] - left, 0]
-            if len(pixels) < rows:
-                raise self._damaged(f"strip or tile {index} is cut off")
+            left, pixels = self._segment(index, rows)
             out[:, left : left + pixels.shape[1]] = pixels
         return out
+
+    def _segment(self, index: int, rows: int) -> tuple[int, Rows]:
+        """Decode a strip or tile: its first column, and its pixels within the frame."""
+        segment, (_, _, _, left, _), _ = self._decode(index)
+        pixels = segment[0, :rows, : self.shape[1] - left, 0]
+        if len(pixels) < rows:
+            raise self._damaged(f"strip or tile {index} is cut off")
+        return left, np.ascontiguousarray(pixels, self.dtype)
 
     def _decode(self, index: int) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
         if index >= min(len(self._page.databytecounts), len(self._page.dataoffsets)):

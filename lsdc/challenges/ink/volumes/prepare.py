@@ -18,15 +18,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lsdc.challenges.ink.competition.pictures import read_mask
-from lsdc.challenges.ink.competition.tables import MASK as MASK_PICTURE
-from lsdc.challenges.ink.competition.tables import Fragment, describe_shape
+from lsdc.challenges.ink.competition.tables import Fragment, read_picture
 from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.challenges.ink.volumes.layers import Layer, Rows, open_layers
 from lsdc.challenges.ink.volumes.volume import LABELS, MASK, PIXELS, Form
 from lsdc.errors import DataError, StageError
 from lsdc.messages import first_few
-from lsdc.store.files import write_atomic, write_folder
+from lsdc.store.files import write_folder
 from lsdc.store.npy_file import append_samples, join_files
 
 Bits = Literal[8, 16]
@@ -169,15 +167,12 @@ def write_pictures(fragment: Fragment, folder: Path) -> None:
     Raises:
         DataError: a picture cannot be read or has another frame, or the mask is empty.
     """
-    mask = _read(fragment, fragment.mask)
-    if not mask.any():
+    if not _copy_picture(fragment, fragment.mask, folder / MASK):
         raise DataError(
             f"{fragment.mask}: no pixel is set, expected those with data; copy it again"
         )
-    save_picture(folder / MASK, mask)
-    del mask
     if fragment.split == "train":
-        save_picture(folder / LABELS, _read(fragment, fragment.labels))
+        _copy_picture(fragment, fragment.labels, folder / LABELS)
 
 
 def _unit_rows(fragment: Fragment) -> int:
@@ -283,17 +278,13 @@ def _source(layer: Layer, first: int, end: int, band: int, beside: Path) -> Laye
     return _Decoded(path, first, layer)
 
 
-def _read(fragment: Fragment, path: Path) -> npt.NDArray[np.bool_]:
-    found = read_mask(path)
-    if found.shape != fragment.shape:
-        raise DataError(
-            f"{path}: {describe_shape((found.shape[0], found.shape[1]))}, expected "
-            f"{describe_shape(fragment.shape)} as in {MASK_PICTURE}; copy both again"
-        )
+def _copy_picture(fragment: Fragment, path: Path, out: Path) -> bool:
+    """Write a picture as an array, (rows, columns); return whether any pixel is set."""
+    found = False
+    rows, columns = fragment.shape
+    with append_samples(out, rows, (columns,), np.bool_) as append:
+        for band in read_picture(fragment, path):
+            found |= bool(band.any())
+            for row in band:
+                append(row)
     return found
-
-
-def save_picture(path: Path, array: npt.NDArray[np.bool_]) -> None:
-    """Write a mask or labels, (rows, columns), as an array."""
-    with write_atomic(path) as temporary:
-        np.save(temporary, array)

@@ -57,6 +57,25 @@ def test_a_quantile_is_taken_inside_the_mask() -> None:
     assert make_mask(island_map(), inside, Rule("quantile", 0.5)).sum() == 900
 
 
+@pytest.mark.parametrize("quantile", [0.5, 0.82, 0.93])
+@pytest.mark.parametrize("saturated", [0.0, 0.13])
+def test_a_quantile_is_that_of_the_winning_code_but_for_ties(
+    quantile: float, saturated: float
+) -> None:
+    random = np.random.default_rng(0)
+    values = random.permutation(np.arange(10_000) / 10_000)
+    values = np.minimum(values, 1 - saturated).reshape(100, 100).astype(np.float16)
+    inside = random.random(values.shape) < 0.6
+    exact = values.astype(np.float64)
+    above = (exact > np.quantile(exact[inside], quantile)) & inside
+    found = make_mask(values, inside, Rule("quantile", quantile))
+    if quantile < 1 - saturated:
+        assert (found != above).sum() < 10  # pixels of one value
+    else:
+        assert not above.any()
+        assert np.array_equal(found, (exact == exact.max()) & inside)
+
+
 def test_a_quantile_by_squares_takes_each_by_itself() -> None:
     found = make_mask(island_map(), EVERYWHERE, Rule("quantile", 0.9, block_px=64))
     # In the right half at the top, the lower island is the highest.

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from lsdc.challenges.ink.competition.pictures import picture_kind, read_mask
 from lsdc.challenges.ink.competition.tables import Fragment, list_layers, open_competition
+from lsdc.challenges.ink.phantom.cracks import STEPS, draw_cracks
 from lsdc.challenges.ink.phantom.fragment import draw_sheet, paint
 from lsdc.challenges.ink.phantom.order import Order, plan_parts
 from lsdc.challenges.ink.phantom.writer import write_phantom
@@ -85,6 +86,36 @@ def test_layers_are_16_bits_in_lzw_and_0_outside_of_a_jagged_mask(
     longest = max(around, key=len)
     hull = cv2.convexHull(longest)
     assert cv2.arcLength(longest, True) > 1.3 * cv2.arcLength(hull, True)
+
+
+def test_in_cracks_there_is_air_and_nothing_else_changes() -> None:
+    order = Order(fragments=1, test=0, rows=96, columns=96, scale=12)
+    (part,) = plan_parts(order)
+    sheet = draw_sheet(order, part)
+    cracks = np.zeros((2, *part.shape), dtype=np.uint8)
+    cracks[1, 40:46] = 30 * STEPS
+    uncracked, cracked = (
+        np.concatenate([*paint(order, part, replace(sheet, cracks=each))], axis=1) / 65535
+        for each in cracks
+    )
+    deep = (cracks[1] > 0) & sheet.mask
+    shallow = cracked[22:40, deep]  # these layers are papyrus and fringes elsewhere
+    assert shallow.mean() == pytest.approx(0.355, abs=0.01)
+    assert shallow.std() < 0.04 < 0.1 < uncracked[22:40, deep].std()
+    near = cv2.dilate(cracks[1], np.ones((5, 5)))  # a grain has 3 x 3 pixels
+    assert np.array_equal(cracked[:, near == 0], uncracked[:, near == 0])
+
+
+def test_cracks_lie_anywhere_in_frames_of_any_size() -> None:
+    for seed, shape in enumerate([(64, 64), (96, 400), (400, 96)]):
+        cracks = [draw_cracks(shape, 8, np.random.default_rng(each)) for each in (seed, seed, 9)]
+        assert cracks[0].shape == shape
+        assert np.array_equal(cracks[0], cracks[1])
+        assert not np.array_equal(cracks[0], cracks[2])
+    # Of twice the scale, they are half as wide.
+    share = [(draw_cracks((900, 900), s, np.random.default_rng(0)) > 0).mean() for s in (4, 8)]
+    assert 0.005 < share[0] < 0.08
+    assert share[1] == pytest.approx(share[0], rel=0.7)
 
 
 def test_means_by_layer_have_a_crest_below_the_surface_and_a_trough_above(

@@ -1,6 +1,7 @@
 """Volumes: every kind of TIFF gives the pixels, in any shards, within little memory."""
 
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import tifffile
 from lsdc.challenges.ink.competition.tables import Fragment
 from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.challenges.ink.volumes import prepare
-from lsdc.challenges.ink.volumes.layers import require_frames
+from lsdc.challenges.ink.volumes.layers import open_layer, require_frames
 from lsdc.challenges.ink.volumes.prepare import (
     Bits,
     count_bytes,
     join_shards,
     list_units,
     prepare_shard,
+    write_pictures,
 )
 from lsdc.challenges.ink.volumes.volume import Volume
 from lsdc.errors import DataError, StageError
@@ -198,6 +200,33 @@ def test_an_empty_mask_and_a_missing_shard_are_refused(tmp_path: Path) -> None:
         join_shards([fragment], [tmp_path / "shard"], tmp_path / "out", bits=8)
     write_picture(fragment.mask, np.zeros((ROWS, COLUMNS), dtype=bool))
     assert refusal(fragment, tmp_path / "again").startswith("mask.png: no pixel is set")
+
+
+def peak_bytes(action: Callable[[], object]) -> int:
+    """Return the peak of what Python and NumPy allocate; pictures are decoded elsewhere."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_layer_in_one_strip_is_in_memory_once(tmp_path: Path) -> None:
+    layer = np.zeros((2000, 1000), dtype=np.uint16)
+    path = tmp_path / "00.tif"
+    tifffile.imwrite(path, layer, compression="lzw", rowsperstrip=2000)
+    with open_layer(path) as opened:
+        assert peak_bytes(lambda: opened.segment_row(0)) < 1.2 * layer.nbytes
+
+
+def test_a_picture_is_written_in_bands(tmp_path: Path) -> None:
+    mask = np.random.default_rng(0).random((12_000, 500)) < 0.5
+    fragment = write_fragment(tmp_path, "1", "train", mask)
+    write_picture(fragment.mask, mask, "RGB")
+    assert peak_bytes(lambda: write_pictures(fragment, tmp_path)) < 0.6 * mask.nbytes
+    for name in ("mask.npy", "labels.npy"):
+        assert np.array_equal(np.load(tmp_path / name), mask)
 
 
 def test_a_folder_without_a_volume_is_refused(tmp_path: Path) -> None:
