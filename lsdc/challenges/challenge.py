@@ -282,7 +282,7 @@ class Challenge(ABC):
         pictures: bool,
         on_progress: "OnPredicted",
     ) -> Printed:
-        """Predict any DICOM studies with the models of a run."""
+        """Predict any studies with the models of a run."""
         raise self._has_no("predict")
 
     def pack(

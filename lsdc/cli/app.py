@@ -84,7 +84,7 @@ _COMMANDS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "predict": (
-        "Predict any DICOM studies with a run's models.",
+        "Predict any studies with a run's models.",
         [
             "lsdc predict studies --run demo --out predicted",
             "lsdc predict rsna-2024 --run baseline --home /big/disk/lsdc --no-pictures",

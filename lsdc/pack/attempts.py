@@ -46,6 +46,31 @@ class Queue(Protocol):
         ...
 
 
+class Predicted:
+    """A queue of predictions of whole studies, none of which waits for another."""
+
+    is_empty = True
+
+    def __init__(self) -> None:
+        self._found: list[pl.DataFrame] = []
+
+    @property
+    def predicted(self) -> pl.DataFrame:
+        """All predictions so far."""
+        return pl.concat(self._found) if self._found else pl.DataFrame()
+
+    def add(self, found: pl.DataFrame) -> None:
+        """Take the predictions of some studies."""
+        self._found.append(found)
+
+    def predict_whole(self) -> None:
+        """Do nothing: all is predicted."""
+
+    def finish(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return all predictions; those of each fold are not kept."""
+        return self.predicted, pl.DataFrame()
+
+
 Q = TypeVar("Q", bound=Queue)
 
 

@@ -45,9 +45,9 @@ _OFFLINE = {
 _CACHES = ("HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 
 Form = dict[str, Any]  # `lsdc.pack.layout.SubmissionForm`
-Prior = dict[str, list[float]]  # the values of each cell
-# A row id, whether it names an item and a cell, and the prior's values.
-Row = tuple[str, bool, list[float]]
+Values = list[Any]  # numbers or text
+Prior = dict[str, Values]  # of each cell
+Row = tuple[str, bool, Values]  # a row id, whether it names an item and a cell, the prior's values
 
 
 class BundleError(Exception):
@@ -72,7 +72,7 @@ def main() -> int:
     _say(f"{len(rows):,} rows; {out} has the prior until they are predicted")
     if unknown := [row_id for row_id, known, _ in rows if not known]:
         what = f"{len(unknown):,} rows ask for nothing that is known, as {unknown[0]!r}"
-        _say(f"{what}; they get equal probabilities")
+        _say(f"{what}; they get {form['otherwise_as']}")
     try:
         _check_bundle()
         return _predict(asked, out, unknown, begun)
@@ -131,23 +131,24 @@ def _read_prior(form: Form) -> Prior:
     found: list[Prior] = []
     for path in sorted(_BUNDLE.glob("models/*/prior.csv")):
         try:
-            found.append(_prior_of(path, form["values"]))
+            found.append(_prior_of(path, form))
         except (OSError, ValueError, KeyError, csv.Error) as error:
             why = f"{type(error).__name__}: {error}"
             _say(f"{path}: no prior ({why}); pack again", error=True)
     if not found:
-        _say(f"{_BUNDLE}: no prior in it; equal probabilities take its place", error=True)
-    cells = {
-        cell: [each[cell] for each in found if cell in each] for each in found for cell in each
-    }
+        _say(f"{_BUNDLE}: no prior in it, so rows get {form['otherwise_as']}", error=True)
+    if isinstance(form["otherwise"], str):
+        return {cell: values for prior in found for cell, values in prior.items()}
+    cells = {cell: [p[cell] for p in found if cell in p] for prior in found for cell in prior}
     return {cell: [sum(p) / len(p) for p in zip(*own, strict=True)] for cell, own in cells.items()}
 
 
-def _prior_of(path: Path, values: list[str]) -> Prior:
+def _prior_of(path: Path, form: Form) -> Prior:
+    values, kind = form["values"], type(form["otherwise"])
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     cells = ["_".join(row[name] for name in row if name not in values) for row in rows]
-    return dict(zip(cells, ([float(row[name]) for name in values] for row in rows), strict=True))
+    return dict(zip(cells, ([kind(row[name]) for name in values] for row in rows), strict=True))
 
 
 def _wanted_rows(test: Path, form: Form, prior: Prior) -> list[Row]:
@@ -165,7 +166,7 @@ def _wanted_rows(test: Path, form: Form, prior: Prior) -> list[Row]:
     ids = list(_column(sample, form["row_id"]))
     if not ids:
         items = sorted(_items(test, form), key=lambda item: (len(item), item))
-        ids = [f"{item}_{cell}" for item in items for cell in sorted(prior)]
+        ids = [f"{item}_{cell}" if cell else item for item in items for cell in sorted(prior)]
         if ids:
             _say(f"{test}: no row in {sample.name}, so all {len(items):,} {form['items']} get rows")
     if not ids:
@@ -178,7 +179,7 @@ def _wanted_rows(test: Path, form: Form, prior: Prior) -> list[Row]:
     rows: list[Row] = []
     for row_id in dict.fromkeys(ids):
         match = pattern.fullmatch(row_id)
-        values = prior.get(match[1]) if match else None
+        values = prior.get(match[1]) if match and match[1] in prior else prior.get("")
         rows.append((row_id, values is not None, values or nothing))
     return rows
 
@@ -239,8 +240,7 @@ def _check_bundle() -> None:
         path = _BUNDLE / name
         if not path.is_file():
             raise BundleError(f"{path}: missing in the bundle; copy the whole bundle again")
-        found = _digest(path)
-        if found != expected["sha256"]:
+        if (found := _digest(path)) != expected["sha256"]:
             raise BundleError(
                 f"{path}: SHA-256 {found[:12]}..., expected {expected['sha256'][:12]}..., so it "
                 "was changed or damaged; copy the bundle again, or pack again"
@@ -386,12 +386,13 @@ def _run_worker(order: Path, environment: dict[str, str], out: Path, ends: float
 
 def _digest_of_rows(path: Path) -> str:
     """Return a digest of a submission's rows, in which a number counts however it is written."""
-    digest = hashlib.sha256()
+    csv.field_size_limit(2**31 - 1)  # a mask of a large image has more than the usual 128 KiB
+    digest, kind = hashlib.sha256(), type(_read_json(_BUNDLE / _FORM)["otherwise"])
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows)
         for row_id, *values in rows:
-            digest.update(repr([row_id, *map(float, values)]).encode())
+            digest.update(repr([row_id, *map(kind, values)]).encode())
     return digest.hexdigest()
 
 

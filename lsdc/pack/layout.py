@@ -21,7 +21,8 @@ class SubmissionForm(BaseModel):
     """How `predict.py` writes the prior's submission, with Python alone.
 
     A row id is that of an item, `_` and a cell. `models/RUN/prior.csv` has the values of each cell;
-    its other columns, joined by `_`, name the cell.
+    its other columns, joined by `_`, name the cell. Without other columns, an item has one cell
+    without a name, and its row id is that of the item.
 
     Attributes:
         samples: names of the sample submission; the first that there is counts.
@@ -33,7 +34,9 @@ class SubmissionForm(BaseModel):
         folders: name of the folders of the items, and regular expression of what is in them, whose
             group is the item; they are read where no table lists an item.
         expected: what a test folder has, for messages.
-        otherwise: the value of each column in rows that ask for nothing that is known.
+        otherwise: the value of each column in rows that ask for nothing that is known; text if the
+            values are text.
+        otherwise_as: what these rows get, in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,7 +49,8 @@ class SubmissionForm(BaseModel):
     tables: tuple[tuple[str, str], ...] = ()
     folders: tuple[tuple[str, str], ...]
     expected: str
-    otherwise: float
+    otherwise: float | str
+    otherwise_as: str = "equal probabilities"
 
 
 class PackedFile(BaseModel):

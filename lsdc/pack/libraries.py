@@ -22,6 +22,8 @@ _KAGGLE = Path(__file__).with_name("kaggle_image.toml")
 # The shipped code imports the first only to open a home's catalog, which a bundle lacks, and the
 # second only to fit what is fitted before it is packed.
 _UNUSED = frozenset({"duckdb", "sklearn"})
+# What a library loads by name: the codecs of compressed TIFF files.
+_LOADED_BY = {"tifffile": "imagecodecs"}
 # It fits the driver and the other libraries of its machine, and is too large to bring.
 _OF_THE_MACHINE = frozenset({"torch"})
 _NEWEST_GLIBC = 36
@@ -99,7 +101,8 @@ def required_libraries(files: Iterable[Path], *, without: Iterable[str] = ()) ->
         files: the files.
         without: modules that are not needed, although a file imports them.
     """
-    modules = {name for path in files if path.suffix == ".py" for name in _imported(path)}
+    imported = {name for path in files if path.suffix == ".py" for name in _imported(path)}
+    modules = imported | {_LOADED_BY[name] for name in imported & _LOADED_BY.keys()}
     provided = importlib.metadata.packages_distributions()
     needed = {
         canonicalize_name(distribution)

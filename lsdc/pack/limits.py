@@ -96,10 +96,11 @@ class Pace:
         studies: the number of all studies.
         seconds: the time for them.
         at_once: the largest number to do together.
+        unit: what a study is called.
     """
 
-    def __init__(self, studies: int, seconds: float, at_once: int) -> None:
-        self._studies, self._at_once = studies, at_once
+    def __init__(self, studies: int, seconds: float, at_once: int, unit: str = "study") -> None:
+        self._studies, self._at_once, self._unit = studies, at_once, unit
         self._begun = time.monotonic()
         self._ends = self._begun + seconds
         self._done = 0
@@ -118,7 +119,8 @@ class Pace:
     def __str__(self) -> str:
         """Return how many are done, and an estimate of the time left."""
         spent = time.monotonic() - self._begun
-        text = f"{self._done:,} of {self._studies:,} studies in {_duration(spent)}"
+        every = counted(self._studies, self._unit)
+        text = f"{self._done:,} of {every} in {_duration(spent)}"
         left = self._seconds_each() * (self._studies - self._done)
         if self._done == self._studies:
             return text

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -86,9 +86,14 @@ class Submission(ABC, Generic[Id]):
     """The submission of a test folder.
 
     Attributes:
+        unit: what a study is called.
+        most_at_once: the largest number of studies that are predicted together.
         ids: the studies of the folder, in the order in which they are predicted.
         attempts: the predictions of each run.
     """
+
+    unit: ClassVar[str] = "study"
+    most_at_once: ClassVar[int] = sys.maxsize
 
     ids: Sequence[Id]
     attempts: Sequence[RunAttempt[Id]]
@@ -108,10 +113,16 @@ def prior_rows(order: Order) -> pl.DataFrame:
     Returns:
         The row ids and values, and `known`: whether a row asks for anything that is known.
     """
+    table = text_rows(order)
+    _, *values, _ = table.columns
+    return table.with_columns(pl.col(values).cast(pl.Float64))
+
+
+def text_rows(order: Order) -> pl.DataFrame:
+    """Read the prior's submission as `prior_rows`, all values as text."""
     table = read_csv(order.out)
-    row_id, *values = table.columns
-    known = ~pl.col(row_id).is_in(order.unknown)
-    return table.with_columns(pl.col(values).cast(pl.Float64), known=known)
+    known = ~pl.col(table.columns[0]).is_in(order.unknown)
+    return table.with_columns(known=known)
 
 
 def main(open_submission: Callable[[Order, Workplace], Submission[Id]]) -> int:
@@ -156,7 +167,8 @@ def named(ids: Collection[Any]) -> str:
 def _predict(submission: Submission[Id], order: Order, seconds: float) -> bool:
     """Predict all studies; return False if these seconds were too few."""
     last = min(_LAST_SHARE * max(seconds, 0.0), _LAST_SECONDS)
-    pace = Pace(len(submission.ids), seconds - last, order.studies_at_once)
+    at_once = min(order.studies_at_once, submission.most_at_once)
+    pace = Pace(len(submission.ids), seconds - last, at_once, submission.unit)
     waiting = list(submission.ids)
     try:
         with time_limit(seconds - last / 2):
@@ -194,12 +206,12 @@ def _report(submission: Submission[Id], *, in_time: bool) -> int:
     for attempt in attempts:
         for reason in dict.fromkeys(attempt.failed.values()):
             own = {study for study, why in attempt.failed.items() if why == reason}
-            text = f"{attempt.name}: {counted(len(own), 'study')} failed ({named(own)})"
+            text = f"{attempt.name}: {counted(len(own), submission.unit)} failed ({named(own)})"
             code = say_failure(f"{text}: {reason}")
     if not in_time:
         reached = set.intersection(*(attempt.reached for attempt in attempts))
         failed = {study for attempt in attempts for study in attempt.failed}
         late = set(found.studies) & set(submission.ids) - reached - failed
-        text = f"the time ended; {counted(len(late), 'study')} not reached"
+        text = f"the time ended; {counted(len(late), submission.unit)} not reached"
         code = say_failure(f"{text} ({named(late)})")
     return ALL if code and not found.predicted else code

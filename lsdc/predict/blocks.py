@@ -78,4 +78,5 @@ def predict_blocks(
         is_last = number + 1 == len(sizes)
         done.append(predictor.predict(block, block_folder(folder, number), is_last=is_last))
         keep_block(done[-1], predictor.adapter)
+        teller.end()
     return done, kept

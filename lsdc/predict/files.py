@@ -1,7 +1,7 @@
-"""The files of a folder that is predicted: listed, their headers read, and named in the results."""
+"""The files of a folder that is predicted: listed, and named in the results."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,21 @@ import polars as pl
 
 from lsdc.dicom.names import escape_name
 from lsdc.dicom.walk import list_tree
-from lsdc.dicom_index.index import open_headers, read_files
-from lsdc.dicom_index.other_files import group_others
 from lsdc.errors import DataError
-from lsdc.messages import counted
-from lsdc.predict.workplace import Workplace
-from lsdc.store.exact_names import scan_parquet
-
-OnFiles = Callable[[int, int], None]
 
 
-def require_folder(root: Path) -> None:
+def require_folder(root: Path, content: str = "DICOM files") -> None:
     """Refuse a folder that does not exist.
+
+    Args:
+        root: the folder.
+        content: what is expected somewhere below it.
 
     Raises:
         DataError: there is no such folder.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder, expected one with DICOM files somewhere below it")
+        raise DataError(f"{root}: no such folder, expected one with {content} somewhere below it")
 
 
 def list_files(root: Path, *, leave_out: Path) -> pl.DataFrame:
@@ -52,42 +49,6 @@ def list_tables(paths: Sequence[Path]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def read_headers(files: pl.DataFrame, root: Path, at: Workplace, on_files: OnFiles) -> pl.LazyFrame:
-    """Read the headers of files.
-
-    Args:
-        files: path, bytes, mtime_ns and columns of the caller.
-        root: the folder of all files.
-        at: the workplace, which keeps the headers.
-        on_files: called with the number of files read and of files to read.
-
-    Returns:
-        `lsdc.dicom.header_table.Headers` with the caller's columns; files in any order.
-    """
-    rows = open_headers(at.folder / "headers", root)
-    kept, _ = read_files(rows, files, processes=at.threads, on_progress=on_files)
-    return kept.join(files.drop("bytes", "mtime_ns").lazy(), on="path", how="inner")
-
-
-def require_readable(headers: Path, root: Path, files: int) -> None:
-    """Refuse a folder without any DICOM file.
-
-    Args:
-        headers: a Parquet file of headers.
-        root: the folder.
-        files: the number of files below it.
-
-    Raises:
-        DataError: none of the headers could be read.
-    """
-    readable = pl.col("reason").is_null().any()
-    if not scan_parquet(headers).select(readable).collect().item():
-        raise DataError(
-            f"{root}: none of {counted(files, 'file')} below it is a readable DICOM file; give a "
-            "folder with DICOM files somewhere below it"
-        )
-
-
 def folders_of(files: pl.DataFrame, root: Path) -> dict[Any, str]:
     """Return the folder that holds all files of each study, relative to the root.
 
@@ -108,11 +69,6 @@ def relative_to(root: Path, files: pl.DataFrame) -> pl.DataFrame:
     """Return a table of files, sorted by their paths relative to a folder."""
     inside = pl.col("path").str.strip_prefix(f"{escape_name(root.absolute())}/")
     return files.with_columns(path=inside).sort("path")
-
-
-def count_others(root: Path, others: pl.DataFrame) -> pl.DataFrame:
-    """Count files that are no slices by type: files, what, path of the first below the root."""
-    return group_others(relative_to(root, others))
 
 
 def tabulate_files(

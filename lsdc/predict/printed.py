@@ -12,7 +12,12 @@ _MOST_STUDIES, _MOST_LEFT_OUT, _MOST_REASONS = 6, 4, 3
 
 
 def show_head(
-    prediction: Prediction[StudyOutcome], run: str, made_by: str, console: Console
+    prediction: Prediction[StudyOutcome],
+    run: str,
+    made_by: str,
+    console: Console,
+    *,
+    unit: str = "study",
 ) -> None:
     """Print what predicted how many studies, in which time.
 
@@ -21,29 +26,30 @@ def show_head(
         run: the name of the run.
         made_by: its models, such as "5 folds".
         console: where to print.
+        unit: what a study is called.
     """
     studies = prediction.studies
     now = len(studies) - prediction.kept
-    each = f", {prediction.seconds / now:.1f} s a study" if now else ""
+    each = f", {prediction.seconds / now:.1f} s a {unit}" if now else ""
     if prediction.kept:
-        each += f" ({counted(prediction.kept, 'study')} done before)"
+        each += f" ({counted(prediction.kept, unit)} done before)"
     console.print(
-        f"{run}, {made_by}: {counted(len(studies), 'study')} "
+        f"{run}, {made_by}: {counted(len(studies), unit)} "
         f"in {prediction.seconds:.0f} s{each}; {len(prediction.from_prior)} by the prior alone",
         highlight=False,
     )
 
 
-def show_doubts(studies: Sequence[Outcome], console: Console) -> None:
-    """Print the doubts on the first few studies that have any."""
+def show_doubts(studies: Sequence[Outcome], console: Console, *, unit: str = "study") -> None:
+    """Print the doubts on the first few studies that have any; `unit` is what one is called."""
     doubtful = [study for study in studies if study.doubts]
     for study in doubtful[:_MOST_STUDIES]:
         where = f" ({study.subfolder})" if study.subfolder not in ("", study.spelled) else ""
-        console.print(f"doubts on study {study.spelled}{where}:", style="yellow")
+        console.print(f"doubts on {unit} {study.spelled}{where}:", style="yellow")
         for doubt in study.doubts:
             console.print(f"  {doubt}", highlight=False, markup=False)
     if len(doubtful) > _MOST_STUDIES:
-        more = counted(len(doubtful) - _MOST_STUDIES, "further study")
+        more = counted(len(doubtful) - _MOST_STUDIES, f"further {unit}")
         console.print(f"doubts on {more}, in predictions.json", style="dim")
 
 

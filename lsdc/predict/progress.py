@@ -14,11 +14,13 @@ class Progress:
         words: what it does at the moment.
         done: the number of studies done; parts of a block count as parts.
         studies: the number of studies, as far as it is known.
+        unit: what a study is called.
     """
 
     words: str
     done: float
     studies: int
+    unit: str = "study"
 
 
 OnProgress = Callable[[Progress], None]
@@ -34,10 +36,11 @@ class Teller:
     Args:
         on_progress: called with the progress.
         steps: what is done with each block of studies, one after the other.
+        unit: what a study is called.
     """
 
-    def __init__(self, on_progress: OnProgress, steps: Sequence[str]) -> None:
-        self._on_progress, self._steps = on_progress, steps
+    def __init__(self, on_progress: OnProgress, steps: Sequence[str], unit: str = "study") -> None:
+        self._on_progress, self._steps, self._unit = on_progress, steps, unit
         self._before = self._size = self._studies = self._step = 0
 
     def files(self, read: int, files: int) -> None:
@@ -68,10 +71,15 @@ class Teller:
         """Tell which share of the step is done, with words on it."""
         self._tell(", ".join([self._steps[self._step], *words]), done)
 
+    def end(self) -> None:
+        """Tell that the block is done."""
+        self._step = len(self._steps) - 1
+        self.share(1.0)
+
     def drawn(self, number: int, studies: int) -> None:
         """Tell how many pictures are drawn, after all blocks."""
         self._on_progress(Progress(f"drawing, {number} of {studies}", studies, studies))
 
     def _tell(self, words: str, share: float) -> None:
         done = self._before + self._size * (self._step + share) / len(self._steps)
-        self._on_progress(Progress(words, done, self._studies))
+        self._on_progress(Progress(words, done, self._studies, self._unit))

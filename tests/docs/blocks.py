@@ -13,7 +13,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-_NEEDS = re.compile(r"\*\*Needs (a GPU|a cluster|a Kaggle account|the network)\b[^*]*\*\*")
+_NEEDS = re.compile(r"\*\*Needs (a GPU|a run|a cluster|a Kaggle account|the network)\b[^*]*\*\*")
 
 _CALL = re.compile(r"^(?:[A-Z_]+=\S+ +)*lsdc (.*)", re.MULTILINE)
 

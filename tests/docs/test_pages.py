@@ -34,6 +34,14 @@ NOT_RUN = {
         ("a GPU", "make gpu-check"),
         ("a GPU", "lsdc run-local --data rsna-2024 --experiment baseline"),
     ],
+    "docs/how-to/pack.md": [
+        ("a run", "lsdc pack ich-demo --home ich-home"),
+        ("a run", "lsdc pack ink-demo --home ink-home"),
+    ],
+    "docs/how-to/predict.md": [
+        ("a run", "lsdc predict head-scans --run ich-demo"),
+        ("a run", "lsdc predict fragments --run ink-demo"),
+    ],
     "docs/how-to/pools.md": [
         ("a GPU", "lsdc trigger train-folds/default --experiment exp118"),
         ("a cluster", "export PREFECT_API_URL="),

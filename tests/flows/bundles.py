@@ -13,12 +13,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# What the code of a bundle imports; all else that is installed here, such as Prefect, is left out.
+# What the code of bundles imports; all else that is installed here, such as Prefect, is left out.
+# The first are those of the lumbar challenge, the second are needed besides by ink's.
 LIBRARIES = (
     *("dataframely", "dicomsdl", "filelock", "numpy", "opencv-python-headless", "polars", "psutil"),
     *("pydantic", "pydicom", "safetensors", "scipy", "tenacity", "timm"),
     "torch",
 )
+LIBRARIES_OF_LAYERS = ("imagecodecs", "monai", "pillow", "tifffile")
 # All is read-only but the folder of the submission and TMPDIR.
 _JAIL = """\
 mount --make-rprivate /

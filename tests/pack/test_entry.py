@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lsdc.challenges.ink.pack.layout import FORM as MASKS
 from lsdc.challenges.lumbar.pack.layout import KIND
 from lsdc.challenges.lumbar.vocabulary import CONDITIONS, LEVELS
 from lsdc.pack import entry
@@ -160,3 +161,34 @@ def test_what_a_dead_worker_has_predicted_is_told_by_the_rows(
     done = predict(bundle, data, "--out", tmp_path / "submission.csv")
     assert done.returncode == code, done.stdout + done.stderr
     assert f"complete, {said}: the predicting process ended with exit code 9" in done.stderr
+
+
+# In place of the bundle's code: writes a mask of many runs, and dies.
+DYING_WITH_A_MASK = """
+import json, sys
+order = json.load(open(sys.argv[-1]))
+with open(order["out"], "w", newline="") as file:
+    print("Id,Predicted\\na,\\nb_2," + " ".join(map(str, range(1, 40000))), file=file)
+sys.exit(9)
+"""
+
+
+def test_cells_may_be_text_of_items_without_parts(bundle: Path, data: Path, tmp_path: Path) -> None:
+    shutil.rmtree(bundle / "models/second")
+    (bundle / "models/first/prior.csv").write_text('Predicted\n""\n')
+    (bundle / "submission.json").write_text(MASKS.model_dump_json())
+    (data / "sample_submission.csv").write_text("Id,Predicted\na,1 1 5 1\nb_2,\n")
+    out = tmp_path / "submission.csv"
+    done = predict(bundle, data, "--out", out)
+    assert out.read_text() == "Id,Predicted\na,\nb_2,\n"
+    assert "2 rows;" in done.stdout
+    assert "ask for nothing that is known" not in done.stdout
+    worker = bundle / "code" / "lsdc" / "child.py"
+    worker.parent.mkdir(parents=True)
+    (worker.parent / "__init__.py").touch()
+    worker.write_text(DYING_WITH_A_MASK)
+    manifest = {"bundle": 1, "worker": "any", "files": {}, "libraries": {}, "python": "3.11"}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
+    done = predict(bundle, data, "--out", out)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "complete, with the prior where it was not reached" in done.stderr

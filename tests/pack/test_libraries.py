@@ -16,14 +16,16 @@ from lsdc.pack.libraries import (
     requirements_text,
 )
 from lsdc.store.fingerprint import source_files
-from tests.flows.bundles import LIBRARIES
+from tests.flows.bundles import LIBRARIES, LIBRARIES_OF_LAYERS
 
 WORKER = "lsdc.challenges.lumbar.pack.submit"
 IN_3D = {"monai"}  # of 3-D encoders alone
 CHILDREN = {
     "lumbar": ("coordinates/child.py", "training/predict_child.py"),
     "hemorrhage": ("training/predict_child.py",),
+    "ink": ("inference/predict_child.py",),
 }
+OF_DICOM = {"lsdc/dicom/headers.py", "lsdc/dicom/pixels.py"}
 
 
 @pytest.mark.parametrize("challenge", CHILDREN)
@@ -32,11 +34,16 @@ def test_the_worker_reaches_its_child_processes_and_nothing_that_trains(challeng
     sources = source_files([f"lsdc.challenges.{challenge}.pack.submit"])
     files = {path.relative_to(root).as_posix() for path in sources}
     assert {f"{room}/{child}" for child in CHILDREN[challenge]} <= files
-    assert {"lsdc/__init__.py", "lsdc/dicom/headers.py", "lsdc/dicom/pixels.py"} <= files
+    assert "lsdc/__init__.py" in files
+    assert files & OF_DICOM == (set() if challenge == "ink" else OF_DICOM)
     above = ("lsdc/cli/", "tasks/", "flows/", f"{room}/st", f"{room}/training/train_")
     assert [path for path in files if path.startswith(above)] == []
-    needed = required_libraries(sources, without=IN_3D)
-    assert {each.name for each in needed} <= set(LIBRARIES)
+    unused = () if challenge == "ink" else IN_3D
+    libraries = {each.name for each in required_libraries(sources, without=unused)}
+    assert libraries <= {*LIBRARIES, *LIBRARIES_OF_LAYERS}
+    assert ("dicomsdl" in libraries) == (challenge != "ink")
+    # Codecs are loaded by tifffile, by name.
+    assert {"imagecodecs", "tifffile"} <= libraries or challenge != "ink"
 
 
 def test_libraries_are_those_that_the_code_imports_in_the_versions_here() -> None:

@@ -100,6 +100,14 @@ def test_a_killed_prediction_goes_on_after_its_last_block(tmp_path: Path) -> Non
     assert found == [("a", ()), ("b", ()), ("c", ("last",))]
 
 
+def test_each_block_is_told_as_done(tmp_path: Path) -> None:
+    seen = list[Progress]()
+    teller = Teller(seen.append, ["reading", "predicting"], unit="image")
+    predict_blocks(Counting(), [["a"], ["b"]], tmp_path, teller)
+    assert [each.done for each in seen] == [0, 1, 1, 2]
+    assert {(each.studies, each.unit) for each in seen} == {(2, "image")}
+
+
 def test_progress_grows_from_block_to_block_and_from_step_to_step() -> None:
     seen = list[Progress]()
     teller = Teller(seen.append, ["reading", "predicting"])

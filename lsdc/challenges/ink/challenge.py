@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from lsdc.challenges.ink.report.sources import RunSource
     from lsdc.challenges.ink.run import InkRun
     from lsdc.challenges.ink.terminal.index import PrintedIndex
+    from lsdc.challenges.ink.terminal.predictions import PrintedPrediction
     from lsdc.experiments.presets import Experiments
+    from lsdc.pack.printed import PrintedBundle
+    from lsdc.predict.progress import OnProgress as OnPredicted
     from lsdc.store.home import Home
     from lsdc.tables.findings import Report
 
@@ -161,6 +164,53 @@ class Ink(Challenge):
         from lsdc.challenges.ink.report.viewer import inspect_fragment
 
         inspect_fragment(home, run, study, out)
+
+    def predict(
+        self,
+        home: "Home",
+        run: str,
+        folder: Path,
+        out: Path,
+        *,
+        device: str,
+        threads: int,
+        pictures: bool,
+        on_progress: "OnPredicted",
+    ) -> "PrintedPrediction":
+        """Predict any fragments with the models of a run."""
+        from lsdc.challenges.ink.predict.fragments import predict_fragments
+        from lsdc.challenges.ink.predict.models import models_of_run
+        from lsdc.challenges.ink.terminal.predictions import PrintedPrediction
+
+        models = models_of_run(home, run)
+        prediction = predict_fragments(
+            folder,
+            models,
+            out,
+            device=device,
+            threads=threads,
+            pictures=pictures,
+            on_progress=on_progress,
+        )
+        return PrintedPrediction(prediction, models, out)
+
+    def pack(
+        self,
+        home: "Home",
+        runs: Sequence[str],
+        out: Path,
+        *,
+        image: Path | None,
+        python: str | None,
+        wheels: bool,
+    ) -> "PrintedBundle":
+        """Put runs into one folder that predicts a test folder without a network."""
+        from lsdc.challenges.ink.pack.write import write_bundle
+        from lsdc.pack.libraries import target_image
+        from lsdc.pack.printed import PrintedBundle
+
+        target = target_image(image, python)
+        return PrintedBundle(write_bundle(home, runs, out, image=target, wheels=wheels))
 
 
 INK = Ink()

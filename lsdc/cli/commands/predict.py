@@ -1,4 +1,4 @@
-"""`lsdc predict`: predict any DICOM studies with the models of a run."""
+"""`lsdc predict`: predict any studies with the models of a run."""
 
 import time
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def predict(
         Path,
         typer.Argument(
             metavar="PATH",
-            help="Folder with DICOM studies in any layout, or of the run's competition with its "
-            "test images.",
+            help="Folder with DICOM studies or papyrus fragments in any layout, or of the run's "
+            "competition with its test images.",
         ),
     ],
     run: Annotated[
@@ -62,7 +62,7 @@ def predict(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Predict any DICOM studies with the models of a run; no training data is needed.
+    """Predict any studies with the models of a run; no training data is needed.
 
     If it is stopped, run the same command again: it goes on after the studies that are done.
     """
@@ -138,5 +138,6 @@ class _Lines:
             return
         self._done = done
         seconds = time.monotonic() - self._begun
-        words = f"{done:,} of {counted(progress.studies, 'study')} predicted after {seconds:.0f} s"
+        every = counted(progress.studies, progress.unit)
+        words = f"{done:,} of {every} predicted after {seconds:.0f} s"
         self._console.print(words, highlight=False)

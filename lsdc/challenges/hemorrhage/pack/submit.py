@@ -22,7 +22,7 @@ from lsdc.challenges.hemorrhage.scoring.submission import assemble_submission
 from lsdc.errors import DataError
 from lsdc.messages import counted
 from lsdc.pack import worker
-from lsdc.pack.attempts import RunAttempt, Steps
+from lsdc.pack.attempts import Predicted, RunAttempt, Steps
 from lsdc.pack.blend import mean_where_reached
 from lsdc.pack.worker import Described, Order, named, prior_rows, say_failure
 from lsdc.predict.progress import Teller, ignore_progress
@@ -32,33 +32,8 @@ _BY = {"neighbours": "the mean of neighbouring slices", "prior": "the prior"}
 _NOTHING = {"image_id": pl.String, **dict.fromkeys(PROBABILITIES, pl.Float64)}
 
 
-class Queue:
-    """Predictions of whole studies, none of which waits for another."""
-
-    is_empty = True
-
-    def __init__(self) -> None:
-        self._found: list[pl.DataFrame] = []
-
-    @property
-    def predicted(self) -> pl.DataFrame:
-        """image_id, study_id and the probabilities of all images so far."""
-        return pl.concat(self._found) if self._found else pl.DataFrame()
-
-    def add(self, found: pl.DataFrame) -> None:
-        """Take the predictions of some studies."""
-        self._found.append(found)
-
-    def predict_whole(self) -> None:
-        """Do nothing: all is predicted."""
-
-    def finish(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return all predictions; those of each fold are not kept."""
-        return self.predicted, pl.DataFrame()
-
-
 @dataclass(frozen=True)
-class RunSteps(Steps[str, Queue]):
+class RunSteps(Steps[str, Predicted]):
     """How one run predicts studies.
 
     Attributes:
@@ -75,11 +50,11 @@ class RunSteps(Steps[str, Queue]):
         """The name of the run."""
         return self.models.name
 
-    def open_queue(self, at: Workplace) -> Queue:  # noqa: ARG002 (it needs no folder)
+    def open_queue(self, at: Workplace) -> Predicted:  # noqa: ARG002 (it needs no folder)
         """Open an empty queue."""
-        return Queue()
+        return Predicted()
 
-    def prepare(self, ids: Sequence[str], queue: Queue, at: Workplace) -> None:
+    def prepare(self, ids: Sequence[str], queue: Predicted, at: Workplace) -> None:
         """Prepare and predict the slices of some studies."""
         studies, folder = self.read(ids), at.folder / "block"
         teller = Teller(ignore_progress, ("preparing", "predicting"))

@@ -19,7 +19,8 @@ from lsdc.challenges.hemorrhage.predict.models import TrainedModels
 from lsdc.challenges.hemorrhage.predict.outcome import StudyOutcome
 from lsdc.challenges.hemorrhage.predict.sources import Source
 from lsdc.challenges.hemorrhage.predict.tables import SPREADS, rows_by_prior, tabulate_studies
-from lsdc.predict.files import count_others, relative_to, tabulate_files
+from lsdc.predict.dicom_files import count_others
+from lsdc.predict.files import relative_to, tabulate_files
 from lsdc.predict.unfinished import Block
 from lsdc.store.exact_names import read_parquet
 

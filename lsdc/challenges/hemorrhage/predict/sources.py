@@ -23,14 +23,8 @@ from lsdc.challenges.hemorrhage.predict.used import with_use
 from lsdc.dicom_index.other_files import with_kind_by_name
 from lsdc.errors import DataError
 from lsdc.predict.blocks import split_studies
-from lsdc.predict.files import (
-    OnFiles,
-    list_files,
-    list_tables,
-    read_headers,
-    relative_to,
-    require_readable,
-)
+from lsdc.predict.dicom_files import OnFiles, read_headers, require_readable
+from lsdc.predict.files import list_files, list_tables, relative_to
 from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import scan_parquet
 

@@ -30,17 +30,15 @@ from lsdc.challenges.hemorrhage.scoring.submission import assemble_submission
 from lsdc.challenges.hemorrhage.slices.prepare import SLICES
 from lsdc.predict.blocks import STUDIES_AT_ONCE, predict_blocks
 from lsdc.predict.files import require_folder
+from lsdc.predict.making import Options, making
 from lsdc.predict.progress import OnProgress, Teller, ignore_progress
 from lsdc.predict.results import (
     CSV,
     FILES,
     JSON,
-    LOG,
     PICTURES,
     SUBMISSION,
     Prediction,
-    replace_results,
-    working_in,
     write_json,
 )
 from lsdc.predict.unfinished import Block
@@ -136,20 +134,18 @@ def predict_studies(
     require_folder(root)
     row_ids = wanted_rows(root)
     key = key_of(root, models, out, arguments=(device, threads, studies_at_once, pictures))
-    with working_in(out, key) as work:
-        teller = Teller(on_progress, _STEPS)
-        at = Workplace(work, out / LOG, device, threads, teller.event)
+    options = Options(device, threads, on_progress)
+    with making(out, key, _STEPS, options) as work:
+        at, teller = work.at, work.teller
         source = open_source(
             root, at, studies_at_once, out, may_be_empty=len(row_ids) > 0, on_files=teller.files
         )
-        made = work / "made"
-        made.mkdir(exist_ok=True)
-        drawn = made / PICTURES if pictures else None
+        drawn = work.made / PICTURES if pictures else None
         predictor = _Predictor(source, root, models, at, teller, drawn)
-        blocks, kept = predict_blocks(predictor, source.blocks, work, teller)
+        blocks, kept = predict_blocks(predictor, source.blocks, at.folder, teller)
         found = gather(blocks, source, root, models)
-        unknown = _write(found, row_ids, root, models, made)
-        files = replace_results(made, out, _RESULTS)
+        unknown = _write(found, row_ids, root, models, work.made)
+        files = work.put_in_place(_RESULTS)
     return _as_prediction(found, files, unknown, time.monotonic() - begun, kept)
 
 

@@ -1,11 +1,12 @@
 """The rules of a run, in a file of its folder."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lsdc.challenges.ink.masks.rule import Rule
+from lsdc.errors import SettingsError
 from lsdc.store.files import write_text
 
 RULES = "rules.json"
@@ -39,3 +40,36 @@ class Rules:
         folds = {str(fold): asdict(rule) for fold, rule in self.folds.items()}
         text = json.dumps({"final": asdict(self.final), "folds": folds}, indent=2)
         write_text(folder / RULES, text + "\n")
+
+
+def mean_rule(rules: Mapping[str, Rule]) -> Rule:
+    """Return the rule for the mean of several maps: the mean of the rules' numbers.
+
+    Args:
+        rules: the rule of each map, by the name of its run.
+
+    Raises:
+        SettingsError: the rules differ in more than their numbers.
+    """
+    (name, first), *others = rules.items()
+    for other, rule in others:
+        if _kind(rule) != _kind(first):
+            raise SettingsError(
+                f"{name}, {other}: masks by {first.describe()} and by {rule.describe()}, expected "
+                "the same kind of rule; use runs with the same settings 'mask', apart from numbers"
+            )
+    tops = [rule.top for rule in rules.values() if rule.top is not None]
+    return replace(
+        first,
+        threshold=_mean([rule.threshold for rule in rules.values()]),
+        top=_mean(tops) if tops else None,
+        min_region_px=round(_mean([rule.min_region_px for rule in rules.values()])),
+    )
+
+
+def _kind(rule: Rule) -> tuple[object, ...]:
+    return rule.by, rule.block_px, rule.shrink, rule.top is None
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)

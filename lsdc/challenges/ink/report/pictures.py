@@ -40,10 +40,17 @@ def draw_region(run: RunSource, regions: pl.DataFrame) -> Drawn | None:
         return None
     layer = middle_layer(run)
     seen = see(run, volume, regions, most=MOST_PX, layers=slice(layer, layer + 1))
-    return _join(_panels(seen, layer))
+    sheet = join_panels(panels_of(seen, layer))
+    return Drawn(encode_webp(sheet), sheet.size)
 
 
-def _panels(seen: Seen, layer: int) -> dict[str, Pixels]:
+def panels_of(seen: Seen, layer: int) -> dict[str, Pixels]:
+    """Return the panels that there are, (rows, columns, 3), by their names.
+
+    Args:
+        seen: part of a fragment, of which one layer is seen.
+        layer: the number of that layer.
+    """
     grey = np.repeat(seen.layers, 3, axis=2)
     panels = {f"layer {layer}": grey}
     if seen.labels is not None:
@@ -79,7 +86,7 @@ def compared(ground: Pixels, ink: NDArray[np.bool_], labels: NDArray[np.bool_] |
     return shown
 
 
-def _join(panels: dict[str, Pixels]) -> Drawn:
+def join_panels(panels: dict[str, Pixels]) -> Image.Image:
     """Return the panels beside one another, each below its name."""
     height, width = next(iter(panels.values())).shape[:2]
     across = max(width, 120)
@@ -88,4 +95,4 @@ def _join(panels: dict[str, Pixels]) -> Drawn:
         left = place * (across + _GAP)
         write(sheet, (left + 6, 4), name, colour=DIM)
         sheet.paste(Image.fromarray(pixels), (left, LINE))
-    return Drawn(encode_webp(sheet), sheet.size)
+    return sheet

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lsdc.challenges.ink.config.experiment import Experiment
+from lsdc.challenges.ink.config.tiles import TilesConfig
 from lsdc.challenges.ink.masks.rule import make_mask
 from lsdc.challenges.ink.report.sources import RunSource
 from lsdc.challenges.ink.volumes.volume import Volume
@@ -39,7 +40,11 @@ class Seen:
 
 def middle_layer(run: RunSource) -> int:
     """Return the layer in the middle of the tiles of a run."""
-    tiles = Experiment.model_validate(run.experiment).tiles
+    return middle_of(Experiment.model_validate(run.experiment).tiles)
+
+
+def middle_of(tiles: TilesConfig) -> int:
+    """Return the layer in the middle of tiles."""
     return (tiles.first_layer + tiles.end_layer) // 2
 
 
@@ -61,19 +66,45 @@ def see(
         layers: which layers are read.
     """
     first, end = int(regions["first_row"][0]), int(regions["end_row"][-1])
-    step = max(1, -(-max(end - first, volume.shape[1]) // most))
-    rows = slice(first, end, step)
-    pixels = np.stack([np.asarray(row[::step, layers]) for row in volume.pixels[rows]])
-    inside = np.asarray(volume.mask[rows, ::step])
-    labels = None if volume.labels is None else np.asarray(volume.labels[rows, ::step])
     found = list(_maps(run, volume, regions))
-    whole = [np.concatenate(parts)[::step, ::step] for parts in zip(*found, strict=True)]
+    whole = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    maps = (whole[0], whole[1].astype(bool)) if whole else (None, None)
+    return look(volume, (first, end), *maps, most=most, layers=layers)
+
+
+def look(
+    volume: Volume,
+    rows: tuple[int, int],
+    probabilities: NDArray[np.float16] | None,
+    ink: Mask | None,
+    *,
+    most: int,
+    layers: slice,
+) -> Seen:
+    """Reduce rows of a fragment to a picture's size.
+
+    Args:
+        volume: the fragment.
+        rows: the first row, and the row after the last one.
+        probabilities: the map of these rows, (rows, columns); None without one.
+        ink: the mask that is made of it.
+        most: the largest number of rows or columns of the result.
+        layers: which layers are read.
+    """
+    first, end = rows
+    step = max(1, -(-max(end - first, volume.shape[1]) // most))
+    shown = slice(first, end, step)
+    pixels = np.stack([np.asarray(row[::step, layers]) for row in volume.pixels[shown]])
+    inside = np.asarray(volume.mask[shown, ::step])
+    labels = None if volume.labels is None else np.asarray(volume.labels[shown, ::step])
     return Seen(
         layers=_stretched(pixels, inside),
         inside=inside,
         labels=labels,
-        probabilities=whole[0].astype(np.float32) if whole else None,
-        ink=whole[1].astype(bool) if whole else None,
+        probabilities=(
+            None if probabilities is None else probabilities[::step, ::step].astype(np.float32)
+        ),
+        ink=None if ink is None else ink[::step, ::step],
         step=step,
     )
 

@@ -30,6 +30,19 @@ _GREY = tifffile.PHOTOMETRIC.MINISBLACK
 _COPY = "copy it again"
 
 
+class DamagedLayerError(DataError):
+    """The file of a layer cannot be decoded.
+
+    Attributes:
+        path: the file.
+        what: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: the TIFF file is damaged ({what}); {_COPY}")
+        self.path, self.what = path, what
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """An open TIFF file of one layer.
@@ -56,7 +69,7 @@ class Layer:
         """Read and decode rows of pixels, (end - first, columns).
 
         Raises:
-            DataError: the file is damaged.
+            DamagedLayerError: the file is damaged.
         """
         if self.is_plain:
             return self._plain_rows(first, end)
@@ -72,7 +85,7 @@ class Layer:
         """Decode the number-th strip or row of tiles, (segment_rows or fewer, columns).
 
         Raises:
-            DataError: the file is damaged.
+            DamagedLayerError: the file is damaged.
         """
         rows = min(self.segment_rows, self.shape[0] - number * self.segment_rows)
         across = self._page.chunked[1]
@@ -93,6 +106,8 @@ class Layer:
         return left, np.ascontiguousarray(pixels, self.dtype)
 
     def _decode(self, index: int) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+        if index >= min(len(self._page.databytecounts), len(self._page.dataoffsets)):
+            raise self._damaged(f"strip or tile {index} is not listed")
         size = self._page.databytecounts[index]
         file = self._page.parent.filehandle
         file.seek(self._page.dataoffsets[index])
@@ -116,8 +131,8 @@ class Layer:
             raise self._damaged(f"it ends at row {first + len(values) // columns}")
         return values.reshape(end - first, columns).astype(self.dtype, copy=False)
 
-    def _damaged(self, what: str) -> DataError:
-        return DataError(f"{self.path}: the TIFF file is damaged ({what}); {_COPY}")
+    def _damaged(self, what: str) -> DamagedLayerError:
+        return DamagedLayerError(self.path, what)
 
 
 @contextmanager
@@ -165,9 +180,12 @@ def open_layer(path: Path) -> Iterator[Layer]:
     with ExitStack() as opened:
         try:
             page = opened.enter_context(tifffile.TiffFile(path)).pages[0]
-        except (OSError, IndexError, ValueError, tifffile.TiffFileError) as error:
+            assert isinstance(page, tifffile.TiffPage)  # the first page is never a frame
+            segment_rows = min(page.chunks[0], page.shape[0])
+            if segment_rows < 1:
+                raise ValueError("strips or tiles without a row")
+        except (OSError, IndexError, TypeError, ValueError, tifffile.TiffFileError) as error:
             raise DataError(f"{path}: cannot be read as a TIFF file ({error}); {_COPY}") from error
-        assert isinstance(page, tifffile.TiffPage)  # the first page is never a frame
         dtype = None if page.dtype is None else page.dtype.newbyteorder("=")
         if page.ndim != 2 or dtype not in _DTYPES or page.photometric != _GREY:
             kind = getattr(page.photometric, "name", page.photometric)
@@ -176,5 +194,4 @@ def open_layer(path: Path) -> Iterator[Layer]:
                 "or 16 bits a pixel; convert it"
             )
         assert dtype is not None
-        segment_rows = min(page.chunks[0], page.shape[0])
         yield Layer(path, (page.shape[0], page.shape[1]), dtype, segment_rows, page)

@@ -11,6 +11,7 @@ decoded beside the result, so that nothing is decoded twice.
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ from lsdc.store.files import write_folder
 from lsdc.store.npy_file import append_samples, join_files
 
 Bits = Literal[8, 16]
+OpenLayers = Callable[[Fragment], AbstractContextManager[list[Layer]]]
+"""Opens all layers of a fragment, layer 0 first."""
 
 _UNIT_BYTES = 4 << 20  # about the size of a study, of which shards are made elsewhere
 _BAND_BYTES = 48 << 20  # of 16 bits a pixel, through all layers
@@ -58,6 +61,7 @@ def prepare_shard(
     bits: Bits,
     out: Path,
     *,
+    layers_of: OpenLayers = open_layers,
     threads: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -71,6 +75,7 @@ def prepare_shard(
         units: names of units, see `list_units`.
         bits: bits of a pixel. 8 keeps the upper 8 of 16; 8-bit layers fill the range of 16.
         out: the folder to write to.
+        layers_of: opens the layers of a fragment.
         threads: number of threads that decode layers.
         on_progress: called with the number of units done and their total.
 
@@ -91,7 +96,7 @@ def prepare_shard(
     for name, first, count in _neighbours(units, known):
         fragment = known[name]
         end = min(first + count * _unit_rows(fragment), fragment.shape[0])
-        with open_layers(fragment) as layers:
+        with layers_of(fragment) as layers:
             _write_rows(layers, first, end, bits, out / _part(name, first), threads, tell)
         done += count
         tell(0)
@@ -122,23 +127,38 @@ def join_shards(
     for fragment in fragments:
         folder = out / fragment.name
         folder.mkdir()
-        parts = sorted(
-            (path for shard in shards for path in shard.glob(f"{_glob(fragment.name)}.*.npy")),
-            key=lambda path: path.name,
-        )
-        if not parts:
-            raise StageError(f"volumes: no shard of fragment {fragment}; prepare it again")
-        join_files(parts, folder / PIXELS)
-        form = Form(fragment.name, *fragment.shape, LAYERS, bits)
-        found = np.load(folder / PIXELS, mmap_mode="r").shape
-        if found != (form.rows, form.columns, form.layers):
-            raise StageError(
-                f"volumes: shards of fragment {fragment} have {found[0]:,} rows, expected "
-                f"{form.rows:,}; prepare it again"
-            )
+        join_pixels(fragment, shards, folder, bits=bits)
         write_pictures(fragment, folder)
-        form.write(folder)
     return len(fragments)
+
+
+def join_pixels(fragment: Fragment, shards: Iterable[Path], folder: Path, *, bits: Bits) -> None:
+    """Join the pixels of one fragment into its folder, which lacks the pictures then.
+
+    Args:
+        fragment: the fragment, of which the shards have all units.
+        shards: the shards' folders.
+        folder: an existing folder on the same disk as the shards.
+        bits: bits of a pixel, as in the shards.
+
+    Raises:
+        StageError: a shard is missing.
+    """
+    parts = sorted(
+        (path for shard in shards for path in shard.glob(f"{_glob(fragment.name)}.*.npy")),
+        key=lambda path: path.name,
+    )
+    if not parts:
+        raise StageError(f"volumes: no shard of fragment {fragment}; prepare it again")
+    join_files(parts, folder / PIXELS)
+    form = Form(fragment.name, *fragment.shape, LAYERS, bits)
+    found = np.load(folder / PIXELS, mmap_mode="r").shape
+    if found != (form.rows, form.columns, form.layers):
+        raise StageError(
+            f"volumes: shards of fragment {fragment} have {found[0]:,} rows, expected "
+            f"{form.rows:,}; prepare it again"
+        )
+    form.write(folder)
 
 
 def write_pictures(fragment: Fragment, folder: Path) -> None:

@@ -26,7 +26,8 @@ from lsdc.dicom_index.listing import Listing
 from lsdc.dicom_index.other_files import set_aside
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.predict.blocks import split_studies
-from lsdc.predict.files import OnFiles, list_files, list_tables, read_headers, require_readable
+from lsdc.predict.dicom_files import OnFiles, read_headers, require_readable
+from lsdc.predict.files import list_files, list_tables
 from lsdc.predict.workplace import Workplace
 from lsdc.store.exact_names import read_parquet, scan_parquet
 from lsdc.store.files import write_folder

@@ -23,18 +23,17 @@ from lsdc.dicom_index.instance_table import Instances
 from lsdc.dicom_index.other_files import OtherFiles
 from lsdc.dicom_index.quarantine import Quarantine
 from lsdc.predict.blocks import STUDIES_AT_ONCE, predict_blocks
-from lsdc.predict.files import count_others, relative_to, require_folder, tabulate_files
+from lsdc.predict.dicom_files import count_others
+from lsdc.predict.files import relative_to, require_folder, tabulate_files
+from lsdc.predict.making import Making, Options, making
 from lsdc.predict.progress import OnProgress, Teller, ignore_progress
 from lsdc.predict.results import (
     CSV,
     FILES,
     JSON,
-    LOG,
     PICTURES,
     SUBMISSION,
     Prediction,
-    replace_results,
-    working_in,
     write_json,
 )
 from lsdc.predict.unfinished import Block
@@ -122,23 +121,20 @@ def predict_studies(
     require_folder(root)
     row_ids = wanted_rows(root)
     key = key_of(root, models, out, arguments=(device, threads, studies_at_once))
-    with working_in(out, key) as work:
-        teller = Teller(on_progress, _STEPS)
-        at = Workplace(work, out / LOG, device, threads, teller.event)
+    options = Options(device, threads, on_progress)
+    with making(out, key, _STEPS, options) as work:
         source = open_source(
             root,
             models.each[0],
-            at,
+            work.at,
             studies_at_once=studies_at_once,
             leave_out=out,
             may_be_empty=bool(row_ids),
-            on_files=teller.files,
+            on_files=work.teller.files,
         )
-        found = _predict(source, root, models, at, teller)
-        made = work / "made"
-        made.mkdir(exist_ok=True)
-        _draw(found if pictures else None, models, made / PICTURES, teller)
-        return _write(found, row_ids, root, models, made, out, begun)
+        found = _predict(source, root, models, work.at, work.teller)
+        _draw(found if pictures else None, models, work.made / PICTURES, work.teller)
+        return _write(found, row_ids, root, models, work, begun)
 
 
 @dataclass(frozen=True)
@@ -174,11 +170,11 @@ def _write(
     row_ids: Sequence[str],
     root: Path,
     models: Models,
-    made: Path,
-    out: Path,
+    work: Making,
     begun: float,
 ) -> Prediction[StudyOutcome]:
-    """Write all files into the folder `made`, then move them to `out`."""
+    """Write all files, then put them in place."""
+    made = work.made
     bad, others = _gather_files(found.blocks, root)
     unknown = _write_submission(found.rows, row_ids, models, made / SUBMISSION)
     found.rows.write_csv(made / CSV)
@@ -197,7 +193,7 @@ def _write(
         rows=found.rows,
         quarantine=bad,
         others=others,
-        files=replace_results(made, out, _RESULTS),
+        files=work.put_in_place(_RESULTS),
         unknown_rows=unknown,
         seconds=time.monotonic() - begun,
         kept=found.kept,

@@ -1,0 +1,1 @@
+"""Bundles of runs on ink."""

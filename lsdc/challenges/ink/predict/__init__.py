@@ -1,0 +1,1 @@
+"""Prediction of any fragments with the models of a finished run, without training data."""
