@@ -27,9 +27,10 @@ def distinct_networks() -> dict[str, Experiment]:
 
 
 NETWORKS = distinct_networks()
+BACKBONES = {each.model.backbone for each in NETWORKS.values() if each.model.encoder != "volume"}
 
 
-@pytest.mark.parametrize("backbone", sorted({each.model.backbone for each in NETWORKS.values()}))
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_backbone_exists_in_timm_with_weights(backbone: str) -> None:
     config = timm.models.get_pretrained_cfg(backbone)
     assert config is not None
@@ -88,6 +89,8 @@ def on_small_backbones(experiment: Experiment) -> Experiment:
     """Return the experiment with small backbones, layers and crops."""
     second = {"axial_backbone": "test_resnet"} if experiment.model.axial_backbone else {}
     model = {"backbone": "test_efficientnet_ln", "width": 8, "head_width": 8, "pretrained": False}
+    if experiment.model.encoder == "volume":
+        model |= {"backbone": "resnet10", "encoder_width": 4}
     return experiment.model_copy(
         update={
             "model": experiment.model.model_copy(update=model | second),
