@@ -105,7 +105,7 @@ def train(stacks: Stacks, targets: np.ndarray, seed: int = 0, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def taught(small_and_quick):
+def taught(one_thread):
     stacks, centres = toy_stacks(20, seed=1)
     return train(stacks, centres)
 
@@ -180,7 +180,7 @@ def test_moving_the_patient_moves_the_points(taught):
 
 
 @pytest.mark.parametrize(("method", "tolerance_mm"), [("heatmap", 6.0), ("regression", 9.0)])
-def test_other_methods_find_the_points(method, tolerance_mm, small_and_quick, tmp_path):
+def test_other_methods_find_the_points(method, tolerance_mm, tmp_path):
     stacks, centres = toy_stacks(20, seed=1)
     settings = altered(SETTINGS, method=method)
     save_net(train(stacks, centres, settings=settings), tmp_path / "net.safetensors", {})
