@@ -114,23 +114,33 @@ def write_json(
 def replace_results(made: Path, out: Path, names: Sequence[str]) -> list[Path]:
     """Replace earlier results by those made.
 
+    Killed in between, the same call goes on: what was moved stays.
+
     Args:
-        made: the folder of the new results, on the same disk.
+        made: the folder of the new results, inside that of unfinished work.
         out: the folder of the results.
         names: all that a prediction may write; `predictions.json` comes last, and goes first.
 
     Returns:
         The files and folders that there are now.
     """
-    for name in reversed(names):
-        if (out / name).is_dir():
-            shutil.rmtree(out / name, ignore_errors=True)
-        else:
-            (out / name).unlink(missing_ok=True)
-    there = [name for name in names if (made / name).exists()]
-    for name in there:
-        (made / name).replace(out / name)
-    return [out / name for name in there]
+    moving = made.with_name("moving")  # the earlier results are gone
+    if not moving.exists():
+        for name in reversed(names):
+            _remove(out / name)
+        moving.touch()
+    for name in names:
+        if (made / name).exists():
+            _remove(out / name)
+            (made / name).replace(out / name)
+    return [out / name for name in names if (out / name).exists()]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

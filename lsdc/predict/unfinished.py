@@ -54,7 +54,7 @@ def unfinished(out: Path, key: str) -> Iterator[Path]:
     """
     folder = out / FOLDER
     if not (folder / _KEY).is_file() or (folder / _KEY).read_text(encoding="utf-8") != key:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         folder.mkdir()
         write_text(folder / _KEY, key)
     for left in [*folder.rglob(".writing-*")]:
@@ -63,8 +63,14 @@ def unfinished(out: Path, key: str) -> Iterator[Path]:
         yield folder
     except (DataError, SettingsError):
         if not any(folder.glob(f"block-*/{_DONE}")):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         raise
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove unfinished work; killed in between, it does not count as complete."""
+    (folder / _KEY).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

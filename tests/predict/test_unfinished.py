@@ -1,5 +1,6 @@
 """Unfinished work: whole blocks are taken up again, and nothing else."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,30 @@ def test_work_stays_after_an_interrupt_and_goes_with_another_key(tmp_path: Path)
     with unfinished(tmp_path, "two"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def removed_work(out: Path) -> None:
+    with unfinished(out, "key") as folder:
+        keep(folder, 0)
+        keep(folder, 1)
+
+
+def test_work_whose_removal_was_killed_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def killed(folder: Path, **_: object) -> None:
+        if folder.exists():
+            remove(block_folder(folder, 1))
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            removed_work(tmp_path)
+    with unfinished(tmp_path, "key") as folder:
+        assert [path.name for path in folder.iterdir()] == ["key.txt"]
 
 
 @pytest.mark.parametrize("blocks", [0, 1])
