@@ -94,6 +94,12 @@ def prepare_fragment(
             return prepared
 
 
+def remove_fragment(out: Path) -> None:
+    """Remove what `prepare_fragment` wrote; killed in between, the rest is not gone on from."""
+    (out / PREPARED).unlink()
+    shutil.rmtree(out)
+
+
 def predict_map(
     prepared: Prepared, models: TrainedModels, folder: Path, at: Workplace, *, identity: str
 ) -> Path | None:

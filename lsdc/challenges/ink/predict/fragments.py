@@ -1,6 +1,5 @@
 """Predict any fragments with the models of a run, and write what was found."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,12 @@ from pydantic import TypeAdapter
 from lsdc.challenges.ink.competition.run_length import encode
 from lsdc.challenges.ink.competition.tables import ID, PREDICTED, wanted_rows
 from lsdc.challenges.ink.masks.rule import make_mask
-from lsdc.challenges.ink.predict.block import VOLUME, predict_map, prepare_fragment
+from lsdc.challenges.ink.predict.block import (
+    VOLUME,
+    predict_map,
+    prepare_fragment,
+    remove_fragment,
+)
 from lsdc.challenges.ink.predict.gather import (
     ROWS,
     Found,
@@ -93,7 +97,7 @@ class _Predictor:
             target = self.work.made / map_name(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             found.replace(target)
-        shutil.rmtree(working)  # the larger part by far
+        remove_fragment(working)  # the larger part by far
         return Block(folder, [outcome], tabulate_faults(name, prepared), self.source.others.clear())
 
     def _prepared(self, done: int, units: int) -> None:

@@ -189,6 +189,29 @@ def test_a_prediction_killed_amid_a_map_goes_on_with_the_same_bits(
     same_results(whole[0], out)
 
 
+def test_a_prediction_killed_while_it_removes_a_volume_goes_on_with_the_same_bits(
+    models: TrainedModels,
+    competition: Path,
+    whole: tuple[Path, Predicted],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, remove = tmp_path / "out", shutil.rmtree
+
+    def killed(folder: Path, **named: bool) -> None:
+        if folder.name.startswith("working-") and not named:
+            remove(folder / block.VOLUME)
+            raise KeyboardInterrupt
+        remove(folder, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predict_fragments(competition, models, out, device="cpu")
+    predict_fragments(competition, models, out, device="cpu")
+    same_results(whole[0], out)
+
+
 def test_a_submission_is_complete_without_any_fragment(
     models: TrainedModels, competition: Path, tmp_path: Path
 ) -> None:
