@@ -109,7 +109,7 @@ class Submission(worker.Submission[str]):
         self._rules = {each.name: each.rule for each in models}
         self._rows = text_rows(order)
         self._asked = self._rows.filter("known")[ID].to_list()
-        self._cells: dict[tuple[str, ...], str] = {}
+        self._cells: dict[tuple[str, ...], str | None] = {}
         source = _open(order)
         self.ids = [name for name in self._asked if name in source.folders]
         self._volumes = Volumes(source, at.folder / "volumes")
@@ -126,7 +126,8 @@ class Submission(worker.Submission[str]):
     def assemble(self) -> pl.DataFrame:
         """Return the masks of the mean of all maps that there are; empty ones elsewhere.
 
-        They are made by the mean of the runs' rules. A map that a run lacks counts neither there.
+        They are made by the mean of the runs' rules. A run without a map of a fragment counts in
+        neither mean.
         """
         cells = {name: self._cell(name, own) for name, own in self._maps().items()}
         schema = {ID: pl.String, PREDICTED: pl.String}
@@ -161,14 +162,14 @@ class Submission(worker.Submission[str]):
                 found.setdefault(name, {})[attempt.name] = Path(own), Path(inside)
         return found
 
-    def _cell(self, name: str, maps: dict[str, tuple[Path, Path]]) -> str:
-        """Return the coded mask of a fragment; it is made once for the same maps."""
+    def _cell(self, name: str, maps: dict[str, tuple[Path, Path]]) -> str | None:
+        """Return the coded mask of a fragment, None if empty; made once for the same maps."""
         key = (name, *maps)
         if key not in self._cells:
             inside = np.load(next(iter(maps.values()))[1])
             rule = mean_rule({run: self._rules[run] for run in maps})
             mean = _mean([np.load(path, mmap_mode="r") for path, _ in maps.values()])
-            self._cells[key] = encode(make_mask(mean, inside, rule))
+            self._cells[key] = encode(make_mask(mean, inside, rule)) or None
         return self._cells[key]
 
 

@@ -170,6 +170,15 @@ def test_damaged_layers_are_replaced_and_absent_fragments_have_an_empty_mask(
     assert done.submission.read_bytes() == (tmp_path / "out" / "submission.csv").read_bytes()
 
 
+def test_a_mask_without_ink_is_an_empty_cell_as_in_a_run(
+    predict: Predict, competition: Path, models: TrainedModels, tmp_path: Path
+) -> None:
+    blank = replace(models, rule=Rule("value", 1.0, min_region_px=9999))
+    done = predict(competition, of=pack(tmp_path / "blank", blank))
+    assert "2 fragments of 2 predicted from images by small" in done.out
+    assert done.submission.read_text() == "Id,Predicted\nb,\na,\n"
+
+
 def test_without_a_sample_submission_all_test_fragments_get_rows(
     predict: Predict, data: Path
 ) -> None:
