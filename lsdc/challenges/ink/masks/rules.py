@@ -56,7 +56,8 @@ def mean_rule(rules: Mapping[str, Rule]) -> Rule:
         if _kind(rule) != _kind(first):
             raise SettingsError(
                 f"{name}, {other}: masks by {first.describe()} and by {rule.describe()}, expected "
-                "the same kind of rule; use runs with the same settings 'mask', apart from numbers"
+                "the same kind of rule; use runs with the same mask.by, mask.block_px and "
+                "mask.shrink, and with mask.top in all of them or in none"
             )
     tops = [rule.top for rule in rules.values() if rule.top is not None]
     return replace(

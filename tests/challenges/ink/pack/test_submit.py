@@ -149,8 +149,10 @@ def test_rules_of_different_kinds_have_no_mean() -> None:
     )
     with pytest.raises(SettingsError, match=r"a, b: masks by quantile 0\.800, regions"):
         mean_rule({"a": RULE, "b": value})
-    with pytest.raises(SettingsError, match="expected the same kind of rule"):
+    with pytest.raises(SettingsError, match=r"and with mask\.top in all of them or in none"):
         mean_rule({"a": value, "b": replace(value, top=0.9)})
+    tops = {name: replace(value, top=top) for name, top in (("a", 0.7), ("b", 0.9))}
+    assert mean_rule(tops).top == pytest.approx(0.8)
 
 
 def test_damaged_layers_are_replaced_and_absent_fragments_have_an_empty_mask(
