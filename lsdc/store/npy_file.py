@@ -1,4 +1,4 @@
-"""The file of crops or slices: a `.npy` that is written study by study.
+"""The file of crops, slices or a volume: a `.npy` that is written part by part.
 
 It is not memory-mapped: dirty pages of a map count as the process's memory until the system writes
 them back, so memory would grow with the number of studies.

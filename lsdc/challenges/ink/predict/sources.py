@@ -15,6 +15,7 @@ import polars as pl
 from lsdc.challenges.ink.competition.tables import (
     INFRARED,
     LABELS,
+    LAYER_NAME,
     MASK,
     SAMPLE,
     VOLUME,
@@ -86,7 +87,7 @@ def open_source(root: Path, *, leave_out: Path, may_be_empty: bool) -> Source:
     folders = tested or _folders_with_layers(listed)
     if not folders and not may_be_empty:
         raise DataError(
-            f"{root}: none of {counted(len(listed), 'file')} below it is in a folder {VOLUME}, "
+            f"{root}: none of {counted(len(listed), 'file')} below it is a layer in {VOLUME}/, "
             f"expected fragments somewhere below it, each with {VOLUME}/00.tif to 64.tif and "
             f"{MASK}; give another folder"
         )
@@ -106,7 +107,8 @@ def _test_folders(root: Path) -> list[Path]:
 
 
 def _folders_with_layers(files: pl.Series) -> list[Path]:
-    found = files.str.extract(f"^(.*)/{VOLUME}/[^/]*$").drop_nulls().unique()
+    layers = f"^(.*)/{VOLUME}/(?i:{LAYER_NAME.pattern})$"  # not `._00.tif` of an archive
+    found = files.str.extract(layers).drop_nulls().unique()
     return [Path(os.fsdecode(unescape_name(each))) for each in sorted(found, key=natural_order)]
 
 

@@ -21,6 +21,7 @@ from lsdc.challenges.ink.predict import block
 from lsdc.challenges.ink.predict.fragments import predict_fragments
 from lsdc.challenges.ink.predict.models import TrainedModels
 from lsdc.challenges.ink.predict.outcome import FragmentOutcome
+from lsdc.challenges.ink.predict.sources import open_source
 from lsdc.challenges.ink.scoring.submission import write_submission
 from lsdc.challenges.ink.volumes.prepare import join_shards, list_units, prepare_shard
 from lsdc.errors import DataError
@@ -115,6 +116,15 @@ def test_fragments_anywhere_under_any_name_are_predicted_alike(
     assert {*found.others["what"]} == {"infrared picture", ".txt file"}
     files = pl.read_csv(out / "files.csv")
     assert files.group_by("used_as").len().sort("used_as").rows() == [("layer", 195), ("mask", 3)]
+
+
+def test_only_folders_with_layers_are_fragments(tmp_path: Path) -> None:
+    layers = [f"{folder}/surface_volume" for folder in ("a", "__MACOSX/a", "notes")]
+    for folder, name in zip(layers, ("00.TIF", "._00.tif", "00.txt"), strict=True):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).touch()
+    found = open_source(tmp_path, leave_out=tmp_path / "out", may_be_empty=False)
+    assert found.folders == {"a": tmp_path / "a"}
 
 
 def test_results_say_what_was_predicted(whole: tuple[Path, Predicted]) -> None:
@@ -227,7 +237,7 @@ def test_a_folder_without_fragments_is_refused(models: TrainedModels, tmp_path: 
     root = tmp_path / "fragments"
     root.mkdir()
     (root / "00.tif").write_text("no layer")
-    with pytest.raises(DataError, match="none of 1 file below it is in a folder surface_volume"):
+    with pytest.raises(DataError, match="none of 1 file below it is a layer in surface_volume/"):
         predict_fragments(root, models, tmp_path / "out", device="cpu")
     with pytest.raises(DataError, match="nowhere: no such folder, expected one with fragments"):
         predict_fragments(root / "nowhere", models, tmp_path / "out", device="cpu")
