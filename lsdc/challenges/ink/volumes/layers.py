@@ -116,6 +116,8 @@ class Layer:
             raise self._damaged(f"strip or tile {index} has {len(data)} of {size} bytes")
         try:
             found: tuple[Any, Any, Any] = self._page.decode(data, index)
+        except MemoryError:
+            raise
         except Exception as error:  # each codec has errors of its own
             raise self._damaged(f"strip or tile {index}: {error}") from error
         if found[0] is None:

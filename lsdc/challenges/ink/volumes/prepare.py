@@ -12,6 +12,7 @@ decoded beside the result, so that nothing is decoded twice.
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,7 +146,7 @@ def join_pixels(fragment: Fragment, shards: Iterable[Path], folder: Path, *, bit
         StageError: a shard is missing.
     """
     parts = sorted(
-        (path for shard in shards for path in shard.glob(f"{_glob(fragment.name)}.*.npy")),
+        (path for shard in shards for path in shard.glob(_parts(fragment.name))),
         key=lambda path: path.name,
     )
     if not parts:
@@ -200,8 +201,9 @@ def _part(name: str, first: int) -> str:
     return f"{name}.{first:06}.npy"
 
 
-def _glob(name: str) -> str:
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)
+def _parts(name: str) -> str:
+    """Return the pattern of the names of a fragment's parts."""
+    return f"{escape(name)}.{'[0-9]' * 6}.npy"
 
 
 def _write_rows(

@@ -115,6 +115,28 @@ def test_shards_of_any_size_give_the_same_bytes(tmp_path: Path) -> None:
     assert 0 <= size - count_bytes(fragments, 16) < 9 * 200  # headers
 
 
+def test_a_name_may_begin_with_another_and_a_point(tmp_path: Path) -> None:
+    volumes = [draw_volume(np.uint16, seed) for seed in (0, 1)]
+    fragments = [write(tmp_path, *each) for each in zip(("a*", "a*.b"), volumes, strict=True)]
+    joined = prepared(fragments, tmp_path / "out", units_a_shard=7)
+    for fragment, volume in zip(fragments, volumes, strict=True):
+        found = Volume.open(joined / fragment.name).tile(0, 0, ROWS)[:, :COLUMNS]
+        assert (found == volume.transpose(1, 2, 0)).all()
+
+
+def test_short_memory_is_no_damage_of_a_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fragment = write(tmp_path, "1", draw_volume(np.uint16), compression="lzw")
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(tifffile.TiffPage, "decode", property(lambda _: fail))
+    with pytest.raises(MemoryError):
+        prepared([fragment], tmp_path / "out")
+
+
 def test_8_bits_are_the_upper_ones_and_16_the_whole_range(tmp_path: Path) -> None:
     volume = draw_volume(np.uint16)
     coarse = Volume.open(prepared([write(tmp_path, "1", volume)], tmp_path / "8", 8) / "1")
