@@ -78,7 +78,8 @@ class Teller:
 
     def drawn(self, number: int, studies: int) -> None:
         """Tell how many pictures are drawn, after all blocks."""
-        self._on_progress(Progress(f"drawing, {number} of {studies}", studies, studies))
+        words = f"drawing, {number} of {studies}"
+        self._on_progress(Progress(words, studies, studies, self._unit))
 
     def _tell(self, words: str, share: float) -> None:
         done = self._before + self._size * (self._step + share) / len(self._steps)

@@ -3,6 +3,7 @@
 import pytest
 
 from lsdc.challenges.ink.config.presets import DEFAULTS, EXPERIMENTS
+from lsdc.challenges.ink.vocabulary import LAYERS
 from lsdc.errors import SettingsError
 from lsdc.experiments.reference import describe_settings
 
@@ -68,7 +69,7 @@ def test_settings_that_do_not_go_together_are_refused(settings: list[str], said:
     ],
 )
 def test_windows_may_reach_the_ends_of_the_volume(settings: list[str]) -> None:
-    load("ink-baseline", settings)
+    assert load("ink-baseline", settings).tiles.end_layer <= LAYERS
 
 
 def test_the_gap_and_the_step_follow_the_size_of_a_tile() -> None:
