@@ -4,12 +4,19 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lsdc.challenges.lumbar.config.presets import EXPERIMENTS
 from lsdc.errors import SettingsError
-from lsdc.names import LONGEST, as_name, require_name, require_no_twins, require_run_name
+from lsdc.names import (
+    LONGEST,
+    as_name,
+    join_names,
+    require_name,
+    require_no_twins,
+    require_run_name,
+)
 from lsdc.store.home import Home
 
 REFUSED = [
@@ -79,6 +86,7 @@ def test_name_of_a_run_is_a_folder_in_runs_or_refused(tmp_path: Path, name: str)
 
 
 @given(text=st.text(max_size=300))
+@example(text="AUX")
 def test_any_text_becomes_a_valid_part_of_a_run_name_or_nothing(text: str) -> None:
-    if name := as_name(text):
-        require_run_name(f"demo@a{name}", "runs")
+    if name := join_names([as_name(text)]):
+        require_run_name(f"demo@{name}", "runs")
