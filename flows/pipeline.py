@@ -1,4 +1,4 @@
-"""Pipeline: everything in one flow run, from DICOM files to scores and a submission."""
+"""Pipeline: everything in one flow run, from raw files to scores and a submission."""
 
 from prefect import flow
 
@@ -16,7 +16,7 @@ from tasks.session import locked_home, opened
 @cancelled_when_interrupted
 @flow_parameters(RunRequest)
 def pipeline(request: RunRequest) -> None:
-    """Take a competition from DICOM files to out-of-fold scores, a submission and a report."""
+    """Take a competition from raw files to out-of-fold scores, a submission and a report."""
     challenge = challenge_of(request)
     with opened(challenge.run, request) as run, locked_home(run):
         steps = challenge.steps

@@ -1,4 +1,4 @@
-"""Train and score models for medical-imaging competitions, from DICOM files to a submission.
+"""Train and score models for medical-imaging competitions, from raw files to a submission.
 
 The names in `__all__` are the public interface for notebooks; all else may change without notice.
 

@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # else Rich would drop [words] in brackets as markup
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train and score models for imaging competitions, from DICOM files to a submission.",
+    help="Train and score models for imaging competitions, from raw files to a submission.",
     epilog=(
         "Exit codes: 0 success, 1 a stage failed, 2 an error in the call, the data or the "
         "settings, 3 the home is in use, 75 stopped and can be resumed, 130 interrupted. "
@@ -28,7 +28,7 @@ app = typer.Typer(
 # For each command, a summary short enough for the command list, and usage examples.
 _COMMANDS: dict[str, tuple[str, list[str]]] = {
     "run-local": (
-        "Train and score on this machine, from DICOM files to a submission.",
+        "Train and score on this machine, from raw files to a submission.",
         [
             "lsdc run-local                         # the demo, on a phantom",
             "lsdc run-local --experiment ich-demo   # the same for head CT",
@@ -134,7 +134,7 @@ for _name, (_summary, _examples) in _COMMANDS.items():
 def about(
     version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
 ) -> None:
-    """Train and score models for imaging competitions, from DICOM files to a submission."""
+    """Train and score models for imaging competitions, from raw files to a submission."""
     if version:
         typer.echo(f"lsdc {__version__}")
         raise typer.Exit

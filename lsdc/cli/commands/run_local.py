@@ -81,7 +81,7 @@ def run_local(
         ),
     ] = False,
 ) -> None:
-    """Run all stages on this machine, from DICOM files to out-of-fold scores and a submission."""
+    """Run all stages on this machine, from raw files to out-of-fold scores and a submission."""
     collect_seldom()
     console = open_console(stderr=as_json)
     shown = open_console(stderr=as_json, quiet=quiet)
